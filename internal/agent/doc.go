@@ -1,0 +1,8 @@
+// Package agent keeps one node's kernel as the controller wants it: it follows the
+// node's stream of wanted states, and after each change, of the wish or of the
+// kernel, makes a pass: read, diff, apply, read again. It owns nothing but the
+// objects that bear Sarn's marks, and it writes nothing before it has a whole state.
+//
+// An agent that stops, or that cannot reach its controller, leaves the network as it
+// is. One that starts again finds the kernel as it should be and writes nothing.
+package agent

@@ -1,0 +1,48 @@
+package compile
+
+import (
+	"fmt"
+
+	"sarn/internal/intent"
+	"sarn/internal/netstate"
+)
+
+// priorityEarly is before everything that a bridge does by itself; bridge tables
+// count like NF_BR_PRI_* of linux/netfilter_bridge.h, whose first is -300.
+const priorityEarly = -300
+
+// antispoof lets a port send only from its own MAC and address, in ARP too, and
+// drops the rest on the way in, with a counter for each reason. A port of our
+// bridges that has no rules sends nothing.
+func (b *builder) antispoof(local []*intent.Subnet, ports []*intent.Port) {
+	bridges := netstate.Set{Name: "bridges", KeyType: "ifname"}
+	for _, s := range local {
+		bridges.Elements = append(bridges.Elements, BridgeDevice(s.Name))
+	}
+	senders := netstate.Set{Name: "ports", KeyType: "ifname", ValueType: "verdict"}
+	chains := []netstate.Chain{{
+		Name: "prerouting", Type: "filter", Hook: "prerouting", Priority: priorityEarly,
+		Rules: []string{
+			"meta ibrname @bridges iifname vmap @ports",
+			"meta ibrname @bridges counter drop",
+		},
+	}}
+	for _, p := range ports {
+		chain := "port_" + p.Name
+		senders.Elements = append(senders.Elements, PortDevice(p.Name)+" : jump "+chain)
+		chains = append(chains, netstate.Chain{Name: chain, Rules: []string{
+			fmt.Sprintf("ether saddr != %s counter drop", p.MAC),
+			// 0.0.0.0 is the sender of a probe (RFC 5227, 2.1.1).
+			fmt.Sprintf("ether type arp arp saddr ether %s arp saddr ip { 0.0.0.0, %s } accept", p.MAC, p.Address),
+			"ether type arp counter drop",
+			fmt.Sprintf("ether type ip ip saddr %s accept", p.Address),
+			"ether type ip counter drop",
+			"counter drop",
+		}})
+	}
+	b.own.Tables = append(b.own.Tables, netstate.Table{
+		Family: netstate.FamilyBridge,
+		Sets:   []netstate.Set{bridges, senders},
+		Chains: chains,
+	})
+}

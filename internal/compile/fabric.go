@@ -1,0 +1,147 @@
+package compile
+
+import (
+	"net/netip"
+
+	"sarn/internal/intent"
+	"sarn/internal/netstate"
+)
+
+var anywhere = netip.MustParsePrefix("0.0.0.0/0")
+
+// host compiles a node that carries ports.
+func (b *builder) host() {
+	b.underlay()
+	ports := b.world.PortsOn(b.node.Name)
+	local := b.localSubnets(ports)
+	for _, s := range local {
+		b.bridge(s)
+	}
+	for _, p := range ports {
+		b.port(p)
+	}
+	b.mainTable(ports)
+	b.underlayTable(ports)
+	for _, s := range local {
+		b.subnetTable(s, ports)
+	}
+	b.antispoof(local, ports)
+}
+
+// localSubnets lists the subnets that have ports on the node, by name.
+func (b *builder) localSubnets(ports []*intent.Port) []*intent.Subnet {
+	has := map[string]bool{}
+	for _, p := range ports {
+		has[p.Subnet] = true
+	}
+	var local []*intent.Subnet
+	for _, s := range b.world.AllSubnets() {
+		if has[s.Name] {
+			local = append(local, s)
+		}
+	}
+	return local
+}
+
+// bridge makes the subnet's bridge. It has the same address and MAC on every host
+// and answers ARP for every address that its table can reach.
+func (b *builder) bridge(s *intent.Subnet) {
+	dev := BridgeDevice(s.Name)
+	b.own.Links = append(b.own.Links, netstate.Link{
+		Name: dev, Kind: netstate.Bridge, Up: true,
+		Alias: netstate.Mark + " subnet " + s.Name,
+		MAC:   string(intent.BridgeMAC(s.Bridge)),
+	})
+	b.own.Addresses = append(b.own.Addresses, netstate.Address{Link: dev, Prefix: s.Bridge.Host()})
+	conf := "net/ipv4/conf/" + dev + "/"
+	// proxy_arp answers for what lies beyond other interfaces, proxy_arp_pvlan for
+	// what lies beyond this one: its isolated ports (arp_fwd_pvlan, net/ipv4/arp.c).
+	b.sysctl("1", conf+"forwarding", conf+"proxy_arp", conf+"proxy_arp_pvlan")
+	b.sysctl("0", conf+"send_redirects")
+	// The kernel would wait up to 0.8 s before it answers for somebody else.
+	b.sysctl("0", "net/ipv4/neigh/"+dev+"/proxy_delay")
+	b.sysctl("1", "net/ipv6/conf/"+dev+"/disable_ipv6")
+	b.own.Rules = append(b.own.Rules, netstate.Rule{Priority: int(s.Table), Iif: dev, Table: s.Table})
+}
+
+// port makes the host's end of a port. Ports are isolated from each other: what one
+// sends to another is routed by the host like everything else.
+func (b *builder) port(p *intent.Port) {
+	s := b.world.Subnets[p.Subnet]
+	bridge, dev := BridgeDevice(s.Name), PortDevice(p.Name)
+	link := netstate.Link{
+		Name: dev, Kind: netstate.Veth, Up: true,
+		Alias:  netstate.Mark + " port " + p.Name,
+		Master: bridge, Isolated: true, Static: true,
+	}
+	if p.Attach.Type == intent.AttachTap {
+		link.Kind, link.Owner = netstate.Tap, p.Attach.Owner
+	} else {
+		link.Peer, link.PeerNetns = p.Attach.Interface, p.Attach.Namespace
+		b.guest(p, s)
+	}
+	b.own.Links = append(b.own.Links, link)
+	b.sysctl("1", "net/ipv6/conf/"+dev+"/disable_ipv6")
+	// The host knows who has which address, so it need not ask the ports, and none
+	// of them can answer for another.
+	b.own.Neighbors = append(b.own.Neighbors, netstate.Neighbor{Link: bridge, Address: p.Address.Addr, MAC: string(p.MAC)})
+	b.own.Forwards = append(b.own.Forwards, netstate.Forward{Link: dev, MAC: string(p.MAC)})
+}
+
+func (b *builder) toPort(table uint32, p *intent.Port) {
+	b.route(netstate.Route{Table: table, Dst: p.Address.Host(), Link: BridgeDevice(p.Subnet)})
+}
+
+// via routes dst to the subnet's router. Without one it stays unreachable.
+func (b *builder) via(table uint32, dst netip.Prefix, s *intent.Subnet, src netip.Addr) {
+	if r := b.routerOf(s); r != nil {
+		b.route(netstate.Route{Table: table, Dst: dst, Via: r.Address.Addr, Link: b.node.Interface, Src: src})
+	}
+}
+
+// mainTable lets the host itself reach every port. It speaks from its underlay
+// address: the bridge's is the same on all hosts, so answers would not come back.
+func (b *builder) mainTable(ports []*intent.Port) {
+	for _, p := range ports {
+		b.toPort(netstate.MainTable, p)
+	}
+	for _, s := range b.world.AllSubnets() {
+		b.via(netstate.MainTable, s.CIDR.Prefix, s, b.node.Address.Addr)
+	}
+	b.unreachableVPCs(netstate.MainTable)
+}
+
+// underlayTable is for packets from other machines: they reach the ports that are
+// here, and none is sent back to where it came from.
+func (b *builder) underlayTable(ports []*intent.Port) {
+	b.own.Rules = append(b.own.Rules, netstate.Rule{
+		Priority: UnderlayTable, Iif: b.node.Interface, Table: UnderlayTable,
+	})
+	for _, p := range ports {
+		b.toPort(UnderlayTable, p)
+	}
+	b.unreachableVPCs(UnderlayTable)
+}
+
+// subnetTable is what the ports of a subnet can reach: the VPC's ports on this host
+// directly, the rest of the VPC and the world through routers, other VPCs not.
+func (b *builder) subnetTable(s *intent.Subnet, ports []*intent.Port) {
+	for _, p := range ports {
+		if b.world.Subnets[p.Subnet].VPC == s.VPC {
+			b.toPort(s.Table, p)
+		}
+	}
+	for _, other := range b.world.SubnetsOf(s.VPC) {
+		b.via(s.Table, other.CIDR.Prefix, other, netip.Addr{})
+	}
+	for _, v := range b.world.AllVPCs() {
+		kind := netstate.Prohibit
+		if v.Name == s.VPC {
+			kind = netstate.Unreachable
+		}
+		for _, c := range v.CIDRs {
+			b.route(netstate.Route{Table: s.Table, Dst: c.Prefix, Type: kind})
+		}
+	}
+	b.via(s.Table, anywhere, s, netip.Addr{})
+}

@@ -1,0 +1,53 @@
+package compile
+
+import (
+	"sarn/internal/intent"
+	"sarn/internal/netstate"
+)
+
+// Priorities of nft base chains: NF_IP_PRI_* of linux/netfilter_ipv4.h.
+const (
+	priorityFilter = 0
+	prioritySrcNAT = 100
+)
+
+// nat gives subnets that ask for it the router's own address towards the world.
+// Which ones is the content of a set: a subnet more or less never changes a rule.
+// Towards the fabric itself (the VPCs and the nodes) addresses stay as they are.
+func (b *builder) nat(mine []*intent.Subnet) {
+	private := netstate.Set{Name: "nat", KeyType: "ipv4_addr", Interval: true}
+	for _, s := range mine {
+		if s.NAT {
+			private.Elements = append(private.Elements, s.CIDR.String())
+		}
+	}
+	fabric := netstate.Set{Name: "fabric", KeyType: "ipv4_addr", Interval: true}
+	for _, v := range b.world.AllVPCs() {
+		for _, c := range v.CIDRs {
+			fabric.Elements = append(fabric.Elements, c.String())
+		}
+	}
+	for _, n := range b.world.AllNodes() {
+		fabric.Elements = append(fabric.Elements, n.Address.String())
+	}
+	out, in := "", ""
+	if b.separateUplink() {
+		out, in = `oifname "`+b.node.Uplink+`" `, `iifname "`+b.node.Uplink+`" `
+	}
+	chains := []netstate.Chain{{
+		Name: "postrouting", Type: "nat", Hook: "postrouting", Priority: prioritySrcNAT,
+		Rules: []string{out + "ip saddr @nat ip daddr != @fabric masquerade"},
+	}}
+	if in != "" {
+		// A translated subnet is private: answers come in, nothing else.
+		chains = append(chains, netstate.Chain{
+			Name: "forward", Type: "filter", Hook: "forward", Priority: priorityFilter,
+			Rules: []string{in + "ip daddr @nat ct state new counter drop"},
+		})
+	}
+	b.own.Tables = append(b.own.Tables, netstate.Table{
+		Family: netstate.FamilyIP,
+		Sets:   []netstate.Set{private, fabric},
+		Chains: chains,
+	})
+}

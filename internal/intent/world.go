@@ -1,0 +1,169 @@
+package intent
+
+import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+)
+
+// World is one consistent set of objects with the indexes that the compiler and
+// admission need. Its objects are shared: nobody changes one that is in a World.
+// It is not safe for concurrent use.
+type World struct {
+	VPCs    map[string]*VPC
+	Subnets map[string]*Subnet
+	Nodes   map[string]*Node
+	Ports   map[string]*Port
+
+	subnetsOf map[string]map[string]*Subnet      // VPC
+	portsOn   map[string]map[string]*Port        // Node
+	portsIn   map[string]map[string]*Port        // Subnet
+	holders   map[string]map[netip.Addr]struct{} // Subnet
+}
+
+// NewWorld returns a World that holds the objects.
+func NewWorld(objects ...Object) *World {
+	w := &World{
+		VPCs: map[string]*VPC{}, Subnets: map[string]*Subnet{},
+		Nodes: map[string]*Node{}, Ports: map[string]*Port{},
+		subnetsOf: map[string]map[string]*Subnet{},
+		portsOn:   map[string]map[string]*Port{},
+		portsIn:   map[string]map[string]*Port{},
+		holders:   map[string]map[netip.Addr]struct{}{},
+	}
+	for _, o := range objects {
+		w.Put(o)
+	}
+	return w
+}
+
+// Get returns the object that ref names, or nil.
+func (w *World) Get(ref Ref) Object {
+	switch ref.Kind {
+	case KindVPC:
+		if o, ok := w.VPCs[ref.Name]; ok {
+			return o
+		}
+	case KindSubnet:
+		if o, ok := w.Subnets[ref.Name]; ok {
+			return o
+		}
+	case KindNode:
+		if o, ok := w.Nodes[ref.Name]; ok {
+			return o
+		}
+	case KindPort:
+		if o, ok := w.Ports[ref.Name]; ok {
+			return o
+		}
+	}
+	return nil
+}
+
+// Put adds o, or replaces the object of the same kind and name.
+func (w *World) Put(o Object) {
+	w.Delete(RefOf(o))
+	switch o := o.(type) {
+	case *VPC:
+		w.VPCs[o.Name] = o
+	case *Subnet:
+		w.Subnets[o.Name] = o
+		index(w.subnetsOf, o.VPC, o.Name, o)
+	case *Node:
+		w.Nodes[o.Name] = o
+	case *Port:
+		w.Ports[o.Name] = o
+		index(w.portsOn, o.Node, o.Name, o)
+		index(w.portsIn, o.Subnet, o.Name, o)
+		index(w.holders, o.Subnet, o.Address.Addr, struct{}{})
+	}
+}
+
+// Delete removes the object that ref names, if there is one.
+func (w *World) Delete(ref Ref) {
+	switch o := w.Get(ref).(type) {
+	case *VPC:
+		delete(w.VPCs, o.Name)
+	case *Subnet:
+		delete(w.Subnets, o.Name)
+		unindex(w.subnetsOf, o.VPC, o.Name)
+	case *Node:
+		delete(w.Nodes, o.Name)
+	case *Port:
+		delete(w.Ports, o.Name)
+		unindex(w.portsOn, o.Node, o.Name)
+		unindex(w.portsIn, o.Subnet, o.Name)
+		unindex(w.holders, o.Subnet, o.Address.Addr)
+	}
+}
+
+// Held reports whether a port of the subnet has the address.
+func (w *World) Held(subnet string, a netip.Addr) bool {
+	_, held := w.holders[subnet][a]
+	return held
+}
+
+// PortsOn lists the ports that the node carries, by name.
+func (w *World) PortsOn(node string) []*Port { return sorted(w.portsOn[node]) }
+
+// PortsIn lists the ports of the subnet, by name.
+func (w *World) PortsIn(subnet string) []*Port { return sorted(w.portsIn[subnet]) }
+
+// SubnetsOf lists the subnets of the VPC, by name.
+func (w *World) SubnetsOf(vpc string) []*Subnet { return sorted(w.subnetsOf[vpc]) }
+
+// Set returns everything in the world, ordered by name.
+func (w *World) Set() *Set {
+	return &Set{
+		Nodes: sorted(w.Nodes), VPCs: sorted(w.VPCs),
+		Subnets: sorted(w.Subnets), Ports: sorted(w.Ports),
+	}
+}
+
+// List returns the objects of one kind, ordered by name.
+func (w *World) List(k Kind) []Object {
+	var s Set
+	switch k {
+	case KindVPC:
+		s.VPCs = sorted(w.VPCs)
+	case KindSubnet:
+		s.Subnets = sorted(w.Subnets)
+	case KindNode:
+		s.Nodes = sorted(w.Nodes)
+	case KindPort:
+		s.Ports = sorted(w.Ports)
+	}
+	return s.Objects()
+}
+
+// AllVPCs lists every VPC, by name.
+func (w *World) AllVPCs() []*VPC { return sorted(w.VPCs) }
+
+// AllSubnets lists every subnet, by name.
+func (w *World) AllSubnets() []*Subnet { return sorted(w.Subnets) }
+
+// AllNodes lists every node, by name.
+func (w *World) AllNodes() []*Node { return sorted(w.Nodes) }
+
+func sorted[T any](m map[string]T) []T {
+	out := make([]T, 0, len(m))
+	for _, k := range slices.SortedFunc(maps.Keys(m), cmp.Compare[string]) {
+		out = append(out, m[k])
+	}
+	return out
+}
+
+func index[K comparable, V any](m map[string]map[K]V, outer string, inner K, v V) {
+	if m[outer] == nil {
+		m[outer] = map[K]V{}
+	}
+	m[outer][inner] = v
+}
+
+func unindex[K comparable, V any](m map[string]map[K]V, outer string, inner K) {
+	delete(m[outer], inner)
+	if len(m[outer]) == 0 {
+		delete(m, outer)
+	}
+}
