@@ -126,13 +126,18 @@ func (a *Agent) follow(ctx context.Context) {
 	}
 }
 
-func (a *Agent) hash() string {
+// event returns the newest event with a state, or nil.
+func (a *Agent) event() *api.NodeEvent {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.wanted == nil {
-		return ""
+	return a.wanted
+}
+
+func (a *Agent) hash() string {
+	if e := a.event(); e != nil {
+		return e.Hash
 	}
-	return a.wanted.Hash
+	return ""
 }
 
 func (a *Agent) take(e api.NodeEvent) error {
@@ -184,14 +189,12 @@ func (a *Agent) reconcile(ctx context.Context) {
 		case <-check.C:
 		case <-again:
 		}
-		a.mu.Lock()
-		wanted := a.wanted
-		a.mu.Unlock()
+		if a.event() == seen && !a.settled(ctx) { // not the wish but the kernel has changed
+			return
+		}
+		wanted := a.event()
 		if wanted == nil {
 			continue
-		}
-		if wanted == seen && !a.settled(ctx) { // a kernel change: more may come
-			return
 		}
 		seen = wanted
 		again = nil
@@ -205,7 +208,8 @@ func (a *Agent) reconcile(ctx context.Context) {
 	}
 }
 
-// settled waits until a burst of kernel changes is over, as far as one can tell.
+// settled gives a burst of kernel changes time to end. What it drains is looked at
+// after it.
 func (a *Agent) settled(ctx context.Context) bool {
 	if !sleep(ctx, settle) {
 		return false

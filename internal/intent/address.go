@@ -1,9 +1,13 @@
 package intent
 
 import (
+	"encoding"
 	"fmt"
 	"net"
 	"net/netip"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 )
 
 // CIDR is an IPv4 address block. Its text form is the usual 10.10.10.0/24.
@@ -105,4 +109,24 @@ func BridgeMAC(a Addr) MAC { return macOf(0x0e, a) }
 func macOf(first byte, a Addr) MAC {
 	b := a.As4()
 	return MAC(net.HardwareAddr{first, 0x5a, b[0], b[1], b[2], b[3]}.String())
+}
+
+// UnmarshalYAML decodes the block, so that an error knows its line.
+func (c *CIDR) UnmarshalYAML(n ast.Node) error { return unmarshalText(n, c) }
+
+// UnmarshalYAML decodes the address, so that an error knows its line.
+func (a *Addr) UnmarshalYAML(n ast.Node) error { return unmarshalText(n, a) }
+
+// UnmarshalYAML decodes the MAC, so that an error knows its line.
+func (m *MAC) UnmarshalYAML(n ast.Node) error { return unmarshalText(n, m) }
+
+func unmarshalText(n ast.Node, into encoding.TextUnmarshaler) error {
+	text := n.String()
+	if s, ok := n.(*ast.StringNode); ok {
+		text = s.Value
+	}
+	if err := into.UnmarshalText([]byte(text)); err != nil {
+		return &yaml.SyntaxError{Message: err.Error(), Token: n.GetToken()}
+	}
+	return nil
 }

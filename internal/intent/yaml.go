@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -29,12 +30,18 @@ type Extra map[string]func() any
 // repeated field or a value of the wrong type is a Problem with file and line,
 // and all of them are reported together. Objects are not validated beyond that;
 // see Set.Check.
-func Decode(file string, data []byte, extra Extra) ([]Document, error) {
+func Decode(file string, data []byte, extra Extra) (docs []Document, err error) {
+	// The YAML library panics on some tags and anchors that make no sense, such as a
+	// tag on nothing; fuzzing finds them. A user gets a sentence all the same.
+	defer func() {
+		if recover() != nil {
+			docs, err = nil, Problems{{File: file, Line: 1, FieldError: FieldError{"", "is not YAML that can be read; look for a stray '!', '&' or '*'"}}}
+		}
+	}()
 	tree, err := parser.ParseBytes(data, 0)
 	if err != nil {
 		return nil, Problems{problemOf(file, 1, err)}
 	}
-	var docs []Document
 	var ps Problems
 	for _, d := range tree.Docs {
 		if d.Body == nil {
@@ -133,22 +140,49 @@ func kindWords(extra Extra) string {
 	return strings.Join(words, ", ")
 }
 
-// LineOf returns the line on which the field stands, or the document's own line
-// if it does not say. The field is a path of names, such as "attach.type".
+// LineOf returns the line on which the field stands, or the line of what holds it
+// as far as the document says. The field is a path of names, such as "attach.type";
+// an element of a list is named by its `name:` or its place in the list.
 func (d Document) LineOf(field string) int {
-	line, body := d.Line, d.body
+	line := d.Line
+	var at ast.Node = d.body
 	for _, name := range strings.Split(field, ".") {
-		if body == nil {
+		value, key := child(at, name)
+		if value == nil {
 			break
 		}
-		at := slices.IndexFunc(body.Values, func(v *ast.MappingValueNode) bool { return keyOf(v) == name })
-		if at < 0 {
-			break
-		}
-		line = body.Values[at].Key.GetToken().Position.Line
-		body, _ = body.Values[at].Value.(*ast.MappingNode)
+		line, at = key.GetToken().Position.Line, value
 	}
 	return line
+}
+
+// child returns what n holds under the name, and the node that its line begins with.
+func child(n ast.Node, name string) (value, key ast.Node) {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		if n == nil {
+			return nil, nil
+		}
+		for _, v := range n.Values {
+			if keyOf(v) == name {
+				return v.Value, v.Key
+			}
+		}
+	case *ast.SequenceNode:
+		for i, v := range n.Values {
+			if called, _ := child(v, "name"); called != nil && called.String() == name || strconv.Itoa(i) == name {
+				return v, firstKey(v)
+			}
+		}
+	}
+	return nil, nil
+}
+
+func firstKey(n ast.Node) ast.Node {
+	if m, ok := n.(*ast.MappingNode); ok && len(m.Values) > 0 {
+		return m.Values[0].Key
+	}
+	return n
 }
 
 // Locate fills in where each problem's object was read from.

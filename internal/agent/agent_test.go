@@ -1,0 +1,215 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"sarn/internal/agent"
+	"sarn/internal/api"
+	"sarn/internal/netstate"
+	"sarn/internal/netstate/netstatetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// source is a controller of one node. Each Follow hands out what is on events until
+// the test breaks the stream.
+type source struct {
+	events  chan api.NodeEvent
+	breaks  chan error
+	haves   chan string // what each Follow said it has
+	reports chan api.NodeReport
+}
+
+func newSource() *source {
+	return &source{make(chan api.NodeEvent), make(chan error), make(chan string, 10), make(chan api.NodeReport, 100)}
+}
+
+func (s *source) Follow(ctx context.Context, _, have string, fn func(api.NodeEvent) error) error {
+	s.haves <- have
+	for {
+		select {
+		case e := <-s.events:
+			if err := fn(e); err != nil {
+				return err
+			}
+		case err := <-s.breaks:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (s *source) Report(_ context.Context, _ string, r api.NodeReport) error {
+	s.reports <- r
+	return nil
+}
+
+func state(routes ...string) netstate.Machine {
+	s := &netstate.State{Links: []netstate.Link{{Name: "eth0"}}}
+	for _, dst := range routes {
+		s.Routes = append(s.Routes, netstate.Route{Table: netstate.MainTable, Dst: netip.MustParsePrefix(dst), Type: netstate.Unreachable})
+	}
+	return netstate.Machine{"": s}
+}
+
+func event(rev int64, m netstate.Machine) api.NodeEvent {
+	return api.NodeEvent{Revision: rev, Hash: netstate.Hash(m), State: m}
+}
+
+// start runs an agent until the test ends.
+func start(t *testing.T, src agent.Source, k agent.Kernel, log io.Writer) *agent.Agent {
+	t.Helper()
+	a, err := agent.New(agent.Config{Node: "n", Version: "v1"}, agent.Deps{Source: src, Kernel: k, Log: slog.New(slog.NewTextHandler(log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := a.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { stop(); wg.Wait() })
+	return a
+}
+
+func next[T any](t *testing.T, c <-chan T) T {
+	t.Helper()
+	select {
+	case x := <-c:
+		return x
+	case <-time.After(10 * time.Second):
+		t.Fatal("nothing came")
+		panic("unreachable")
+	}
+}
+
+func routes(k *netstatetest.Kernel) (all []string) {
+	m, _ := k.Read(context.Background(), nil)
+	for _, r := range m[""].Routes {
+		all = append(all, r.Dst.String())
+	}
+	return all
+}
+
+func TestAppliesReportsAndHeals(t *testing.T) {
+	src, k := newSource(), netstatetest.New("eth0")
+	a := start(t, src, k, io.Discard)
+	if have := next(t, src.haves); have != "" {
+		t.Errorf("a new agent has %q", have)
+	}
+	src.events <- event(7, state("10.0.0.0/24"))
+	if r := next(t, src.reports); r.Revision != 7 || r.Error != "" || r.Version != "v1" || r.AppliedAt.IsZero() {
+		t.Errorf("got %+v", r)
+	}
+	next(t, a.Ready())
+	src.events <- event(9, state("10.0.1.0/24"))
+	if r := next(t, src.reports); r.Revision != 9 {
+		t.Errorf("got %+v", r)
+	}
+	if got := routes(k); len(got) != 1 || got[0] != "10.0.1.0/24" {
+		t.Errorf("got %v", got)
+	}
+
+	healed := make(chan struct{})
+	k.Fail = func(netstate.Op) error { close(healed); k.Fail = nil; return nil }
+	k.Edit(func(m netstate.Machine) { m[""].Routes = nil })
+	next(t, healed)
+}
+
+func TestResumesWithWhatItHas(t *testing.T) {
+	src, k := newSource(), netstatetest.New("eth0")
+	start(t, src, k, io.Discard)
+	next(t, src.haves)
+	e := event(7, state("10.0.0.0/24"))
+	src.events <- e
+	next(t, src.reports)
+	applied := len(k.Applied())
+
+	src.breaks <- io.ErrUnexpectedEOF
+	if have := next(t, src.haves); have != e.Hash {
+		t.Errorf("the agent says it has %q, not %q", have, e.Hash)
+	}
+	src.events <- api.NodeEvent{Revision: 8, Hash: e.Hash}
+	if r := next(t, src.reports); r.Revision != 8 || r.Error != "" {
+		t.Errorf("got %+v", r)
+	}
+	if n := len(k.Applied()); n != applied {
+		t.Errorf("%d ops for no change", n-applied)
+	}
+}
+
+func TestNoStateNoWrite(t *testing.T) {
+	src, k := newSource(), netstatetest.New("eth0")
+	k.Edit(func(m netstate.Machine) {
+		m[""].Routes = []netstate.Route{{Table: 254, Dst: netip.MustParsePrefix("10.9.0.0/24"), Type: netstate.Unreachable}}
+	})
+	start(t, src, k, io.Discard)
+	next(t, src.haves)
+	// An event that leaves out a state which the agent does not have breaks the stream.
+	src.events <- api.NodeEvent{Revision: 1, Hash: "unknown"}
+	if have := next(t, src.haves); have != "" {
+		t.Errorf("the agent says it has %q", have)
+	}
+	k.Edit(func(netstate.Machine) {}) // wakes it
+	src.breaks <- io.EOF
+	next(t, src.haves)
+	if ops := k.Applied(); len(ops) > 0 {
+		t.Errorf("written without a state: %v", ops)
+	}
+}
+
+func TestReportsFailureAndTriesAgain(t *testing.T) {
+	src, k := newSource(), netstatetest.New("eth0")
+	fail := errors.New("no buffer space")
+	tries := 0
+	k.Fail = func(netstate.Op) error {
+		if tries++; tries <= 2 {
+			return fail
+		}
+		return nil
+	}
+	start(t, src, k, io.Discard)
+	next(t, src.haves)
+	src.events <- event(3, state("10.0.0.0/24"))
+	r := next(t, src.reports)
+	if !strings.Contains(r.Error, "ip route add unreachable 10.0.0.0/24") || !strings.Contains(r.Error, "no buffer space") {
+		t.Errorf("got %q", r.Error)
+	}
+	if r = next(t, src.reports); r.Error != "" || r.Revision != 3 {
+		t.Errorf("the same failure was told twice, or it never healed: %+v", r)
+	}
+}
+
+func TestConflictChangesNothing(t *testing.T) {
+	src, k := newSource(), netstatetest.New("eth0")
+	start(t, src, k, io.Discard)
+	next(t, src.haves)
+	m := state("10.0.0.0/24")
+	m[""].Links = append(m[""].Links, netstate.Link{Name: "eth7"})
+	src.events <- event(3, m)
+	if r := next(t, src.reports); !strings.Contains(r.Error, `no link "eth7"`) {
+		t.Errorf("got %+v", r)
+	}
+	if ops := k.Applied(); len(ops) > 0 {
+		t.Errorf("written in spite of the conflict: %v", ops)
+	}
+}
+
+func TestAgentNeedsANode(t *testing.T) {
+	if _, err := agent.New(agent.Config{}, agent.Deps{}); err == nil {
+		t.Error("no error")
+	}
+}

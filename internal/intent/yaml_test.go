@@ -1,0 +1,146 @@
+package intent_test
+
+import (
+	"bytes"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"sarn/internal/intent"
+)
+
+type wiring struct {
+	Name string `json:"name"`
+}
+
+var extra = intent.Extra{"Lab": func() any { return new(wiring) }}
+
+func TestDecodeSaysWhatIsWrongAndWhere(t *testing.T) {
+	for name, tc := range map[string]struct{ text, want string }{
+		"unknown field":   {"kind: VPC\nname: v\ncidrs: [10.0.0.0/16]\ncidr: 10.1.0.0/16\n", `f.yaml:4: unknown field "cidr"`},
+		"nested field":    {"kind: Port\nname: p\nattach:\n  kind: tap\n", `f.yaml:4: unknown field "kind"`},
+		"unknown kind":    {"# hello\n\nkind: Subnets\nname: s\n", `f.yaml:3: kind: "Subnets" is not a kind; use one of Node, VPC, Subnet, Port, Lab`},
+		"no kind":         {"\nname: s\n", `f.yaml:2: kind: is missing; use one of Node, VPC, Subnet, Port, Lab`},
+		"kind not text":   {"kind: [VPC]\n", `f.yaml:1: kind: "" is not a kind`},
+		"second doc":      {"kind: VPC\nname: v\n---\nkind: Subnet\nname: s\ncidr: 10.10.10.0/33\n", `f.yaml:6: "10.10.10.0/33" is not an IPv4 address block; write it like 10.10.10.0/24`},
+		"host bits":       {"kind: Subnet\ncidr: 10.10.10.1/24\n", `f.yaml:2: "10.10.10.1/24" has bits set after its prefix; did you mean 10.10.10.0/24?`},
+		"ipv6":            {"kind: Port\naddress: fe80::1\n", `f.yaml:2: "fe80::1" is not an IPv4 address; write it like 10.10.10.10`},
+		"mac":             {"kind: Port\nmac: 01:00:00:00:00:01\n", `f.yaml:2: "01:00:00:00:00:01" is a multicast address: a port's MAC has an even first byte`},
+		"wrong type":      {"kind: Subnet\nname: s\nnat: maybe\n", `f.yaml:3: `},
+		"twice":           {"kind: Subnet\nname: s\nname: t\n", `f.yaml:3: `},
+		"list":            {"- kind: VPC\n", "f.yaml:1: a document is a list of `field: value` lines"},
+		"scalar":          {"hello\n", "f.yaml:1: a document is a list of `field: value` lines"},
+		"broken":          {"kind: VPC\nname: [\n", `f.yaml:2: `},
+		"tab":             {"kind: VPC\n\tname: v\n", `f.yaml:2: `},
+		"extra is strict": {"kind: Lab\nname: l\nfoo: 1\n", `f.yaml:3: unknown field "foo"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := intent.Decode("f.yaml", []byte(tc.text), extra)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if !strings.HasPrefix(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("got  %s\nwant %s", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestDecodeReportsEveryDocument(t *testing.T) {
+	_, err := intent.Decode("f.yaml", []byte("kind: VPC\nx: 1\n---\nkind: Node\ny: 1\n"), nil)
+	if err == nil || !strings.Contains(err.Error(), "f.yaml:2:") || !strings.Contains(err.Error(), "f.yaml:5:") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestEmptyDocumentsAreNothing(t *testing.T) {
+	for _, text := range []string{"", "---\n", "# only a comment\n", "---\n---\n# x\n---\n"} {
+		docs, err := intent.Decode("f.yaml", []byte(text), nil)
+		if err != nil || len(docs) != 0 {
+			t.Errorf("%q: %v %v", text, docs, err)
+		}
+	}
+}
+
+func TestExampleRoundTrip(t *testing.T) {
+	data, err := os.ReadFile("../../examples/two-hosts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs, err := intent.Decode("two-hosts.yaml", data, intent.Extra{"Lab": func() any { return new(map[string]any) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set intent.Set
+	for _, d := range docs {
+		if o, ok := d.Value.(intent.Object); ok {
+			set.Add(o)
+		}
+	}
+	if ps := set.Check(); len(ps) > 0 {
+		t.Fatal(ps)
+	}
+	if len(set.Ports) != 6 || len(set.Nodes) != 3 || len(set.Subnets) != 2 || len(set.VPCs) != 1 {
+		t.Fatalf("got %+v", set)
+	}
+	var out bytes.Buffer
+	if err := intent.WriteYAML(&out, set.Objects()...); err != nil {
+		t.Fatal(err)
+	}
+	again, err := intent.Decode("again", out.Bytes(), nil)
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, out.String())
+	}
+	for i, o := range set.Objects() {
+		if !reflect.DeepEqual(o, again[i].Value) {
+			t.Errorf("%v became %v", o, again[i].Value)
+		}
+	}
+}
+
+func TestProblemsFindTheirLine(t *testing.T) {
+	docs, err := intent.Decode("f.yaml", []byte(`kind: Port
+name: p1
+---
+kind: Port
+name: p2
+subnet: s
+attach:
+  type: nothing
+`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set intent.Set
+	for _, d := range docs {
+		set.Add(d.Value.(intent.Object))
+	}
+	got := intent.Locate(set.Check(), docs).Error()
+	want := `f.yaml:1: port "p1": subnet: is missing; name the subnet
+f.yaml:1: port "p1": node: is missing; name the host node
+f.yaml:5: port "p2": node: is missing; name the host node
+f.yaml:8: port "p2": attach.type: "nothing" is not a way to attach; use netns or tap`
+	want = strings.Replace(want, "f.yaml:5: port \"p2\": node", "f.yaml:4: port \"p2\": node", 1)
+	if got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte("kind: VPC\nname: v\ncidrs: [10.0.0.0/16]\n---\nkind: Port\nattach: {type: tap}\n"))
+	f.Add([]byte("kind: &a Subnet\nname: *a\n"))
+	f.Add([]byte("kind: Node\n<<: {name: x}\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		docs, err := intent.Decode("f", data, extra)
+		if err != nil {
+			return
+		}
+		for _, d := range docs {
+			if o, ok := d.Value.(intent.Object); ok {
+				o.Validate()
+				d.LineOf("attach.type")
+			}
+		}
+	})
+}
