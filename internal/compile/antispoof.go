@@ -12,19 +12,15 @@ import (
 const priorityEarly = -300
 
 // antispoof lets a port send only from its own MAC and address, in ARP too, and
-// drops the rest on the way in, with a counter for each reason. A port of our
-// bridges that has no rules sends nothing.
-func (b *builder) antispoof(local []*intent.Subnet, ports []*intent.Port) {
-	bridges := netstate.Set{Name: "bridges", KeyType: "ifname"}
-	for _, s := range local {
-		bridges.Elements = append(bridges.Elements, BridgeDevice(s.Name))
-	}
+// drops the rest on the way in, with a counter for each reason. A port that has no
+// rules sends nothing.
+func (b *builder) antispoof(ports []*intent.Port) {
 	senders := netstate.Set{Name: "ports", KeyType: "ifname", ValueType: "verdict"}
 	chains := []netstate.Chain{{
 		Name: "prerouting", Type: "filter", Hook: "prerouting", Priority: priorityEarly,
 		Rules: []string{
-			"meta ibrname @bridges iifname vmap @ports",
-			"meta ibrname @bridges counter drop",
+			"iifname vmap @ports",
+			`iifname "` + netstate.PortPrefix + `*" counter drop`,
 		},
 	}}
 	for _, p := range ports {
@@ -42,7 +38,7 @@ func (b *builder) antispoof(local []*intent.Subnet, ports []*intent.Port) {
 	}
 	b.own.Tables = append(b.own.Tables, netstate.Table{
 		Family: netstate.FamilyBridge,
-		Sets:   []netstate.Set{bridges, senders},
+		Sets:   []netstate.Set{senders},
 		Chains: chains,
 	})
 }

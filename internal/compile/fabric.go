@@ -25,7 +25,7 @@ func (b *builder) host() {
 	for _, s := range local {
 		b.subnetTable(s, ports)
 	}
-	b.antispoof(local, ports)
+	b.antispoof(ports)
 }
 
 // localSubnets lists the subnets that have ports on the node, by name.

@@ -36,18 +36,24 @@ const (
 )
 
 // plan gathers ops by step.
-type plan [stepCount][]Op
+type plan struct {
+	owner Owner
+	steps [stepCount][]Op
+}
 
 func (p *plan) add(s step, netns string, v Verb, object any) {
-	p[s] = append(p[s], Op{netns, v, object})
+	p.steps[s] = append(p.steps[s], Op{netns, v, object})
 }
 
 // Diff returns the ops that turn have into want. Only what is Sarn's in have is
 // changed or deleted. It fails, and nothing should be done, when want needs a link
 // that is not there or a name that somebody else's link has.
-func Diff(want, have Machine) ([]Op, error) {
-	var p plan
-	rebuilt := broken(want, have)
+func Diff(want, have Machine) ([]Op, error) { return Sarn().Diff(want, have) }
+
+// Diff is Diff for what is the owner's instead of Sarn's.
+func (o Owner) Diff(want, have Machine) ([]Op, error) {
+	p := plan{owner: o}
+	rebuilt := o.broken(want, have)
 	for _, name := range namespaces(want, have) {
 		w, h := want[name], have[name]
 		switch {
@@ -70,7 +76,7 @@ func Diff(want, have Machine) ([]Op, error) {
 		p.objects(name, w, h.without(gone))
 		p.tables(name, w.Tables, h.Tables)
 	}
-	return slices.Concat(p[:]...), nil
+	return slices.Concat(p.steps[:]...), nil
 }
 
 func namespaces(want, have Machine) []string {
@@ -92,7 +98,7 @@ func (p *plan) links(netns string, w, h *State, peers, gone map[string]bool) err
 		switch {
 		case !ok && !made && l.Name != "lo":
 			return fmt.Errorf("this machine has no link %q", l.Name)
-		case ok && l.Kind != Existing && !old.ours() && !old.adoptable(l, peers[l.Name]):
+		case ok && l.Kind != Existing && !p.owner.Owns(old.Alias) && !old.adoptable(l, peers[l.Name]):
 			return fmt.Errorf("there is a link %q that is not Sarn's; rename it or delete it", l.Name)
 		}
 		if ok && gone[l.Name] {
@@ -112,7 +118,7 @@ func (p *plan) links(netns string, w, h *State, peers, gone map[string]bool) err
 	}
 	wanted := byName(w.Links)
 	for _, l := range slices.Backward(inOrder(h.Links)) {
-		if _, ok := wanted[l.Name]; !ok && l.ours() && l.Name != "lo" {
+		if _, ok := wanted[l.Name]; !ok && p.owner.Owns(l.Alias) && l.Name != "lo" {
 			p.add(deleteLinks, netns, Delete, Link{Name: l.Name, Kind: l.Kind})
 		}
 	}
@@ -196,8 +202,6 @@ func change[T, K comparable](p *plan, netns string, want, have []T, add, del ste
 	}
 }
 
-func (l Link) ours() bool { return strings.HasPrefix(l.Alias, Mark) }
-
 // adoptable reports whether l, which bears no mark, may be one that Sarn made and
 // had no time to mark: it has the right kind, and a name of ours or the name that
 // the other end of our pair gave it.
@@ -208,7 +212,7 @@ func (l Link) adoptable(want Link, peer bool) bool {
 
 // broken returns, by namespace, the links that are there but cannot become what is
 // wanted: they are of another kind, or one end of a pair is without the other.
-func broken(want, have Machine) map[string]map[string]bool {
+func (o Owner) broken(want, have Machine) map[string]map[string]bool {
 	all := map[string]map[string]bool{}
 	mark := func(netns, link string) {
 		if all[netns] == nil {
@@ -224,10 +228,10 @@ func broken(want, have Machine) map[string]map[string]bool {
 			if l.Peer != "" {
 				peer, peerOK = have.links(l.PeerNetns)[l.Peer]
 			}
-			otherKind := ok && old.ours() && l.Kind != Existing && (old.Kind != l.Kind || old.Owner != l.Owner)
+			otherKind := ok && o.Owns(old.Alias) && l.Kind != Existing && (old.Kind != l.Kind || old.Owner != l.Owner)
 			if otherKind || (l.Peer != "" && ok != peerOK) {
 				mark(name, l.Name)
-				if l.Peer != "" && (!peerOK || peer.ours()) {
+				if l.Peer != "" && (!peerOK || o.Owns(peer.Alias)) {
 					mark(l.PeerNetns, l.Peer)
 				}
 			}

@@ -1,0 +1,300 @@
+package e2e
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"net"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+var rtt = regexp.MustCompile(`time=([0-9.]+) ms`)
+
+// TestFirstPing is on a fabric that has not carried a packet: the very first answer
+// takes milliseconds, where proxy ARP's usual delay alone is up to 800.
+func TestFirstPing(t *testing.T) {
+	f := up(t, "two-hosts.yaml")
+	for _, target := range []string{"vm3", "vm2", "vm6"} {
+		out := f.sh("vm1", "ping -c 1 -W 2 "+target)
+		m := rtt.FindStringSubmatch(out)
+		var ms float64
+		if m == nil {
+			t.Fatal(out)
+		}
+		if _, err := fmt.Sscan(m[1], &ms); err != nil || ms >= 10 {
+			t.Errorf("first ping to %s took %s ms", target, m[1])
+		}
+	}
+}
+
+// TestEveryoneReachesEveryone is the post's promise, and that nobody learns of
+// another road by an ICMP redirect meanwhile.
+func TestEveryoneReachesEveryone(t *testing.T) {
+	f := up(t, "two-hosts.yaml")
+	wires := []*wire{f.listen("vm1", "eth0"), f.listen("vm5", "eth0"), f.listen("host1", "enp0s8"), f.listen("router", "enp0s8")}
+	if out := f.sarn("lab", "ping-all"); !strings.Contains(out, "42/42") {
+		t.Errorf("six VMs and the internet node make 42 pairs:\n%s", out)
+	}
+	for _, host := range []string{"host1", "host2"} {
+		for _, vm := range []string{"vm1", "vm2", "vm3", "vm4", "vm5", "vm6"} {
+			f.sh(host, "ping -c 1 -W 2 "+vm)
+		}
+	}
+	for _, w := range wires {
+		if got := w.seen(icmp(5)); len(got) > 0 {
+			t.Errorf("%d redirects", len(got))
+		}
+	}
+}
+
+func TestExpectationsOfTheExamples(t *testing.T) {
+	for _, example := range []string{"one-host", "two-hosts", "three-vpcs"} {
+		t.Run(example, func(t *testing.T) {
+			f := up(t, example+".yaml")
+			f.sarn("lab", "test", "../../examples/"+example+".test.yaml")
+		})
+	}
+}
+
+// TestHopsAsPromised holds traceroute against what docs/fabric.md says.
+func TestHopsAsPromised(t *testing.T) {
+	f := up(t, "two-hosts.yaml")
+	for _, tc := range []struct {
+		from, to string
+		want     []string
+	}{
+		{"vm1", "vm2", []string{bridge, vm2}},
+		{"vm1", "vm3", []string{bridge, "192.168.56.101", "192.168.56.104", vm3}},
+		{"vm1", "vm5", []string{bridge, "10.10.20.3"}},
+		{"vm1", "vm6", []string{bridge, "192.168.56.101", "192.168.56.104", "10.10.20.4"}},
+		{"vm1", "internet", []string{bridge, "192.168.56.101", internet}},
+		{"host1", "vm1", []string{vm1}},
+		{"host1", "vm3", []string{"192.168.56.101", "192.168.56.104", vm3}},
+	} {
+		out := f.sh(tc.from, "traceroute -n -q 1 -w 2 "+tc.to+" | awk 'NR>1 {print $2}'")
+		if got := strings.Fields(out); strings.Join(got, " ") != strings.Join(tc.want, " ") {
+			t.Errorf("%s to %s: %v, not %v", tc.from, tc.to, got, tc.want)
+		}
+	}
+}
+
+// TestBulk sends 100 MB by TCP from host to host and compares checksums.
+func TestBulk(t *testing.T) {
+	f := up(t, "two-hosts.yaml")
+	const size = 100 << 20
+	var ln net.Listener
+	f.in("vm3", func() (err error) { ln, err = net.Listen("tcp4", vm3+":5000"); return err })
+	defer ln.Close()
+	type result struct {
+		sum string
+		n   int64
+		err error
+	}
+	got := make(chan result, 1)
+	go func() {
+		c, err := ln.Accept()
+		if err != nil {
+			got <- result{err: err}
+			return
+		}
+		defer c.Close()
+		h := sha256.New()
+		n, err := io.Copy(h, c)
+		got <- result{string(h.Sum(nil)), n, err}
+	}()
+	var c net.Conn
+	f.in("vm1", func() (err error) { c, err = net.DialTimeout("tcp4", vm3+":5000", 5*time.Second); return err })
+	h := sha256.New()
+	if _, err := io.CopyN(io.MultiWriter(c, h), rand.Reader, size); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	r := <-got
+	if r.err != nil || r.n != size || r.sum != string(h.Sum(nil)) {
+		t.Errorf("%d bytes arrived, error %v, checksum equal: %v", r.n, r.err, r.sum == string(h.Sum(nil)))
+	}
+}
+
+// TestPathMTU narrows the far end of the road: VMs learn of it and get through.
+func TestPathMTU(t *testing.T) {
+	f := up(t, "two-hosts.yaml")
+	f.sh("router", "ip link set enp0s8 mtu 1300")
+	out := f.sh("vm1", "ping -c 2 -W 2 -M do -s 1400 vm3; ip route get "+vm3)
+	if !strings.Contains(out, "mtu 1300") || !strings.Contains(out, "Frag needed") && !strings.Contains(out, "Message too long") && !strings.Contains(out, "message too long") {
+		t.Errorf("the VM did not learn the path's MTU:\n%s", out)
+	}
+	if out := f.sh("vm1", "ping -c 1 -W 2 -M do -s 1272 vm3"); !strings.Contains(out, " 0% packet loss") {
+		t.Errorf("1300 bytes do not get through:\n%s", out)
+	}
+	wait := f.background("vm3", "timeout 20 socat -u TCP-LISTEN:5001,reuseaddr STDOUT | wc -c")
+	f.eventually("vm3 listens", func() bool {
+		_, code := f.try("lab", "exec", "vm3", "--", "sh", "-c", "ss -ltn | grep -q :5001")
+		return code == 0
+	})
+	f.sh("vm4", "true")
+	f.sh("vm1", "head -c 5000000 /dev/zero | timeout 20 socat -u STDIN TCP:vm3:5001")
+	if got := strings.TrimSpace(wait()); got != "5000000" {
+		t.Errorf("%s of 5000000 bytes arrived", got)
+	}
+}
+
+// TestNobodysAddress is refused at once, from everywhere, and never circles.
+func TestNobodysAddress(t *testing.T) {
+	f := up(t, "two-hosts.yaml")
+	lan := f.listen("lan", "lan")
+	for _, from := range []string{"vm1", "vm5", "host1", "router"} {
+		for _, target := range []string{"10.10.10.99", "10.10.20.99", "10.10.77.7"} {
+			lan.forget()
+			began := time.Now()
+			out, _ := f.try("lab", "exec", from, "--", "ping", "-c", "1", "-W", "3", target)
+			if !strings.Contains(out, "Host Unreachable") && !strings.Contains(out, "No route to host") {
+				t.Errorf("%s to %s: not host-unreachable:\n%s", from, target, out)
+			}
+			if took := time.Since(began); took > 2*time.Second {
+				t.Errorf("%s to %s: told only after %s", from, target, took)
+			}
+			if got := lan.seen(func(fr frame) bool {
+				p, ok := parseIP(fr.data)
+				return ok && p.dst.String() == target && p.icmpType == 8
+			}); len(got) > 2 { // a bridge's own socket sees a frame once; a VM's passes host to router
+				t.Errorf("%s to %s: seen %d times on the LAN", from, target, len(got))
+			}
+		}
+	}
+	// A host that is told to forward for somebody it does not carry refuses too.
+	f.sh("router", "ip route add 10.10.10.98 via 192.168.56.103")
+	lan.forget()
+	if out, _ := f.try("lab", "exec", "vm3", "--", "ping", "-c", "1", "-W", "3", "10.10.10.98"); !strings.Contains(out, "From 192.168.56.103 icmp_seq=1 Destination Host Unreachable") {
+		t.Errorf("host1 did not refuse:\n%s", out)
+	}
+}
+
+// TestNATIsASet adds a network that asks for the internet: the rule stays, the set
+// grows; one that does not ask is not translated; and nothing outside reaches in.
+func TestNATIsASet(t *testing.T) {
+	f := up(t, "two-hosts.yaml")
+	rules := func() string {
+		return f.sh("router", "nft -a list chain ip sarn postrouting | sed 's/packets.*//'")
+	}
+	before := rules()
+	outside := f.listen("internet", "eth0")
+	f.apply(`
+kind: Subnet
+name: net3
+vpc: main
+cidr: 10.10.30.0/24
+nat: true
+---
+kind: Subnet
+name: net4
+vpc: main
+cidr: 10.10.40.0/24
+---
+kind: Port
+name: vm7
+subnet: net3
+node: host1
+---
+kind: Port
+name: vm8
+subnet: net4
+node: host1
+`)
+	if after := rules(); after != before {
+		t.Errorf("the rule changed from\n%s\nto\n%s", before, after)
+	}
+	if set := f.sh("router", "nft list set ip sarn nat"); !strings.Contains(set, "10.10.30.0/24") || strings.Contains(set, "10.10.40.0/24") {
+		t.Errorf("the set is\n%s", set)
+	}
+	f.sh("vm7", "ping -c 1 -W 2 internet")
+	f.sh("internet", "ip route add 10.10.0.0/16 via 203.0.113.2")
+	f.sh("vm8", "ping -c 1 -W 2 internet")
+	for src, want := range map[string]int{"203.0.113.2": 1, "10.10.40.3": 1, "10.10.30.3": 0} {
+		if got := outside.seen(func(fr frame) bool {
+			p, ok := parseIP(fr.data)
+			return ok && !fr.out && p.icmpType == 8 && p.src.String() == src
+		}); len(got) != want {
+			t.Errorf("%d pings from %s came out, not %d", len(got), src, want)
+		}
+	}
+	if _, code := f.try("lab", "exec", "internet", "--", "ping", "-c", "1", "-W", "1", "10.10.30.3"); code == 0 {
+		t.Error("a translated network is open to the outside")
+	}
+	f.sh("internet", "ping -c 1 -W 2 10.10.40.3")
+}
+
+// TestStrictReversePath has the strict check of the distributions on before the
+// fabric changes.
+func TestStrictReversePath(t *testing.T) {
+	f := up(t, "two-hosts.yaml")
+	for _, node := range []string{"host1", "host2", "router"} {
+		f.sh(node, "for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 1 > $f; done")
+	}
+	f.sarn("port", "delete", "vm1", "vm2", "vm3", "vm5", "--wait")
+	f.apply(`
+{kind: Port, name: vm1, subnet: net1, node: host1, address: 10.10.10.10}
+---
+{kind: Port, name: vm2, subnet: net1, node: host1, address: 10.10.10.11}
+---
+{kind: Port, name: vm3, subnet: net1, node: host2, address: 10.10.10.12}
+---
+{kind: Port, name: vm5, subnet: net2, node: host1}
+`)
+	for _, node := range []string{"host1", "host2"} {
+		if got := f.sh(node, "cat /proc/sys/net/ipv4/conf/all/rp_filter /proc/sys/net/ipv4/conf/enp0s8/rp_filter"); got != "1\n2\n" {
+			t.Errorf("%s: rp_filter of all and of the underlay: %q", node, got)
+		}
+	}
+	f.sarn("lab", "ping-all")
+	f.sh("host1", "ping -c 1 -W 2 vm3")
+}
+
+// TestEveryDatagramArrives sends small UDP packets at a pace and counts: each that
+// is sent arrives, once.
+func TestEveryDatagramArrives(t *testing.T) {
+	f := up(t, "two-hosts.yaml")
+	var in net.PacketConn
+	f.in("vm4", func() (err error) { in, err = net.ListenPacket("udp4", vm4+":5002"); return err })
+	defer in.Close()
+	if err := in.(*net.UDPConn).SetReadBuffer(16 << 20); err != nil {
+		t.Fatal(err)
+	}
+	var out net.Conn
+	f.in("vm2", func() (err error) { out, err = net.Dial("udp4", vm4+":5002"); return err })
+	defer out.Close()
+	const n = 2000
+	for i := range n {
+		if _, err := out.Write([]byte{byte(i >> 8), byte(i)}); err != nil && err != unix.ENOBUFS {
+			t.Fatal(err)
+		}
+		if i%50 == 49 {
+			time.Sleep(time.Millisecond) // a pace, not a wait: queues are finite
+		}
+	}
+	buf := make([]byte, 10)
+	seen := map[[2]byte]int{}
+	_ = in.SetReadDeadline(time.Now().Add(time.Second))
+	for len(seen) < n {
+		k, _, err := in.ReadFrom(buf)
+		if err != nil {
+			break
+		}
+		if k == 2 {
+			seen[[2]byte(buf[:2])]++
+		}
+	}
+	if len(seen) != n {
+		t.Errorf("%d of %d datagrams arrived", len(seen), n)
+	}
+	for k, c := range seen {
+		if c > 1 {
+			t.Errorf("datagram %v arrived %d times", k, c)
+		}
+	}
+}

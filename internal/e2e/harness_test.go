@@ -1,0 +1,198 @@
+package e2e
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"sarn/internal/kernel"
+)
+
+// program is the built sarn, run where its labs are.
+var program, runDir string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	if os.Geteuid() != 0 {
+		if os.Getenv("SARN_REQUIRE_NETNS") == "1" {
+			fmt.Fprintln(os.Stderr, "e2e: these tests need root")
+			return 1
+		}
+		return 0
+	}
+	dir, err := os.MkdirTemp("", "sarn-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	program, runDir = filepath.Join(dir, "sarn"), filepath.Join(dir, "run")
+	if out, err := exec.Command("go", "build", "-o", program, "sarn/cmd/sarn").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build sarn: %v\n%s", err, out)
+		return 1
+	}
+	os.Setenv("SARN_RUN_DIR", runDir)
+	os.Setenv("XDG_CONFIG_HOME", filepath.Join(dir, "config"))
+	os.Unsetenv("SARN_SERVER")
+	code := m.Run()
+	if left := leftovers(); code == 0 && left != "" {
+		fmt.Fprintf(os.Stderr, "e2e: labs left this behind:\n%s\n", left)
+		return 1
+	}
+	return code
+}
+
+// leftovers lists the mounts and processes of labs that are no more.
+func leftovers() string {
+	var left []string
+	mounts, _ := os.ReadFile("/proc/self/mounts")
+	for line := range strings.Lines(string(mounts)) {
+		if strings.Contains(line, runDir) {
+			left = append(left, "mount "+line)
+		}
+	}
+	procs, _ := filepath.Glob("/proc/[0-9]*/exe")
+	for _, p := range procs {
+		if exe, err := os.Readlink(p); err == nil && exe == program {
+			left = append(left, "process "+p)
+		}
+	}
+	return strings.Join(left, "\n")
+}
+
+// fabric is a lab that is up for the length of a test.
+type fabric struct {
+	*testing.T
+	name string
+}
+
+// up brings a lab up from an example.
+func up(t *testing.T, example string) fabric {
+	t.Helper()
+	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
+	f := fabric{t, name[:min(len(name), 30)]}
+	if out, err := exec.Command(program, "lab", "up", filepath.Join("../../examples", example), "--name", f.name).CombinedOutput(); err != nil {
+		t.Fatalf("lab up: %v\n%s", err, out)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			logs, _ := filepath.Glob(filepath.Join(runDir, "labs", f.name, "logs", "*"))
+			for _, l := range logs {
+				b, _ := os.ReadFile(l)
+				t.Logf("%s:\n%s", filepath.Base(l), b[max(0, len(b)-3000):])
+			}
+		}
+		if out, err := exec.Command(program, "lab", "down", f.name).CombinedOutput(); err != nil {
+			t.Errorf("lab down: %v\n%s", err, out)
+		}
+	})
+	return f
+}
+
+// sarn runs a command against the lab and returns what it prints. It must succeed.
+func (f fabric) sarn(args ...string) string {
+	f.Helper()
+	out, code := f.try(args...)
+	if code != 0 {
+		f.Fatalf("sarn %s: exit code %d\n%s", strings.Join(args, " "), code, out)
+	}
+	return out
+}
+
+// try runs a command against the lab and returns what it prints and its exit code.
+func (f fabric) try(args ...string) (string, int) {
+	f.Helper()
+	cmd := exec.Command(program, append([]string{"--lab", f.name}, args...)...)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		f.Fatal(err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// apply applies YAML and waits until every node has it.
+func (f fabric) apply(yaml string) string {
+	f.Helper()
+	cmd := exec.Command(program, "--lab", f.name, "apply", "-f", "-", "--wait")
+	cmd.Stdin = strings.NewReader(yaml)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		f.Fatalf("apply: %v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// netns returns the path of the network namespace of a machine, switch or VM.
+func (f fabric) netns(name string) string {
+	f.Helper()
+	for _, pattern := range []string{"netns/" + name, "guests/*/" + name} {
+		if found, _ := filepath.Glob(filepath.Join(runDir, "labs", f.name, pattern)); len(found) == 1 {
+			return found[0]
+		}
+	}
+	f.Fatalf("the lab has no %s", name)
+	return ""
+}
+
+// in runs fn in a machine's network namespace.
+func (f fabric) in(name string, fn func() error) {
+	f.Helper()
+	if err := kernel.Enter(f.netns(name), fn); err != nil {
+		f.Fatalf("in %s: %v", name, err)
+	}
+}
+
+// sh runs a shell line in a machine's network namespace, with the lab's names.
+func (f fabric) sh(name, line string) string {
+	f.Helper()
+	return f.sarn("lab", "exec", name, "--", "sh", "-c", line)
+}
+
+// background starts a shell line in a machine; the returned function waits for its
+// end and returns what it printed.
+func (f fabric) background(name, line string) func() string {
+	f.Helper()
+	var out bytes.Buffer
+	cmd := exec.Command(program, "--lab", f.name, "lab", "exec", name, "--", "sh", "-c", line)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		f.Fatal(err)
+	}
+	return func() string {
+		_ = cmd.Wait() // what it printed tells
+		return out.String()
+	}
+}
+
+// eventually polls until ok holds; the events that tests await have no other sign.
+func (f fabric) eventually(what string, ok func() bool) {
+	f.Helper()
+	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	f.Fatalf("still not so: %s", what)
+}
+
+// log returns what a process of the lab has logged.
+func (f fabric) log(process string) string {
+	f.Helper()
+	found, _ := filepath.Glob(filepath.Join(runDir, "labs", f.name, "logs", "*"+process+"*"))
+	if len(found) != 1 {
+		f.Fatalf("logs of %s: %v", process, found)
+	}
+	b, err := os.ReadFile(found[0])
+	if err != nil {
+		f.Fatal(err)
+	}
+	return string(b)
+}

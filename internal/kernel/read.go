@@ -1,0 +1,125 @@
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"sarn/internal/netstate"
+)
+
+// Read returns what the machine holds of Sarn's, and of what is not Sarn's only the
+// links and settings that want names. It looks into its own namespace and those that
+// want names; of any other namespace that is Sarn's it tells only that it is there.
+func (k *Kernel) Read(ctx context.Context, want netstate.Machine) (netstate.Machine, error) {
+	names, err := k.namespaces()
+	if err != nil {
+		return nil, err
+	}
+	have := netstate.Machine{}
+	for _, name := range append([]string{""}, names...) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		s, err := k.readNamespace(ctx, name, want[name])
+		if errors.Is(err, fs.ErrNotExist) && name != "" {
+			continue // it went away just now
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", place(name), err)
+		}
+		if name == "" || want[name] != nil || s.Alias != "" {
+			have[name] = s
+		}
+	}
+	return have, nil
+}
+
+// place names a namespace in messages.
+func place(netns string) string {
+	if netns == "" {
+		return "this machine's network"
+	}
+	return "network namespace " + netns
+}
+
+func (k *Kernel) readNamespace(ctx context.Context, name string, want *netstate.State) (*netstate.State, error) {
+	r := reading{want: want, state: &netstate.State{}}
+	err := k.netlinkIn(name, func(h *netlink.Handle) (err error) {
+		r.handle = h
+		if name == "" && want == nil {
+			r.want = &netstate.State{}
+		} else if name != "" {
+			// The mark of the agent's own namespace is the business of who made it.
+			if err := r.mark(); err != nil || want == nil {
+				return err
+			}
+		}
+		for _, read := range []func() error{
+			r.links, r.ports, r.addresses, r.neighbors, r.forwards, r.routes, r.rules, r.sysctls,
+		} {
+			if err := read(); err != nil {
+				return err
+			}
+		}
+		r.state.Tables, err = readTables(ctx)
+		return err
+	})
+	return r.state, err
+}
+
+// reading gathers the state of the namespace that its thread is in.
+type reading struct {
+	handle *netlink.Handle
+	want   *netstate.State
+	state  *netstate.State
+	names  map[int]string // of every link by its index
+	ours   map[int]bool   // which of them are Sarn's
+	// bridges says that some of them are ports of bridges.
+	bridges bool
+}
+
+// mark reads the alias of the loopback device, if it is Sarn's.
+func (r *reading) mark() error {
+	lo, err := r.handle.LinkByName("lo")
+	if err != nil {
+		return fmt.Errorf("find lo: %w", err)
+	}
+	if alias := lo.Attrs().Alias; strings.HasPrefix(alias, netstate.Mark) {
+		r.state.Alias = alias
+	}
+	return nil
+}
+
+func (r *reading) sysctls() error {
+	for _, w := range r.want.Sysctls {
+		path, err := sysctlPath(w.Name)
+		if err != nil {
+			return err
+		}
+		value, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // its link is not there yet
+		}
+		if err != nil {
+			return err
+		}
+		// Lists stand there with tabs between; people write spaces.
+		text := strings.Join(strings.Fields(string(value)), " ")
+		r.state.Sysctls = append(r.state.Sysctls, netstate.Sysctl{Name: w.Name, Value: text})
+	}
+	return nil
+}
+
+func sysctlPath(name string) (string, error) {
+	// Only what is below net/ is a namespace's own.
+	if !filepath.IsLocal(name) || !strings.HasPrefix(name, "net/") {
+		return "", fmt.Errorf("setting %q: want a name with slashes such as net/ipv4/ip_forward", name)
+	}
+	return filepath.Join("/proc/sys", name), nil
+}
