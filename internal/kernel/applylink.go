@@ -80,17 +80,39 @@ func (p *pass) unlessThere(l netstate.Link, err error) error {
 	return fmt.Errorf("%w: a link of another kind has the name %s; rename it or delete it", err, l.Name)
 }
 
+// addVeth makes a pair whose ends have different indexes, each in its namespace. If
+// they are equal by chance, the kernel takes the link for one without a lower device
+// and may let a whole second pass before it works (linkwatch_urgent_event,
+// net/core/link_watch.c).
 func (p *pass) addVeth(l netstate.Link, attrs netlink.LinkAttrs) error {
 	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: l.Peer}
-	err := p.kernel.withNamespace(l.PeerNetns, func(ns *os.File) error {
-		veth.PeerNamespace = netlink.NsFd(ns.Fd())
-		return p.handle.LinkAdd(veth)
-	})
-	if errors.Is(err, unix.EEXIST) {
+	add := func() error {
+		return p.kernel.withNamespace(l.PeerNetns, func(ns *os.File) error {
+			veth.PeerNamespace = netlink.NsFd(ns.Fd())
+			return p.handle.LinkAdd(veth)
+		})
+	}
+	if err := add(); errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("%w: there is a link %s here or a link %s in %s; rename it or delete it",
 			err, l.Name, l.Peer, place(l.PeerNetns))
+	} else if err != nil {
+		return err
 	}
-	return err
+	made, err := p.handle.LinkByName(l.Name)
+	if err != nil {
+		return err
+	}
+	if a := made.Attrs(); a.Index != a.ParentIndex {
+		return nil
+	}
+	if err := p.handle.LinkDel(made); err != nil {
+		return err
+	}
+	// The kernel counts on from its last index in both namespaces, so it would come
+	// to equal ones again; this one is out of its way.
+	const away = 1 << 24
+	veth.Index = away + made.Attrs().Index
+	return add()
 }
 
 // withNamespace opens a namespace for f.

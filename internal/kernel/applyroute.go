@@ -87,7 +87,7 @@ func (p *pass) route(verb netstate.Verb, r netstate.Route) error {
 		return fmt.Errorf("this version of Sarn makes no routes of type %q", r.Type)
 	}
 	route := &netlink.Route{
-		Table: int(r.Table), Dst: ipNet(r.Dst), Protocol: netstate.Protocol, Type: int(kind),
+		Table: int(r.Table), Dst: ipNet(r.Dst), Protocol: netlink.RouteProtocol(p.kernel.owner.Protocol), Type: int(kind),
 	}
 	if verb == netstate.Delete {
 		// Table, destination and protocol name it. Its link may be gone by now, and
@@ -126,7 +126,7 @@ func (p *pass) unlessRouted(r netstate.Route, err error) error {
 	for name, index := range p.index {
 		names[index] = name
 	}
-	ours, listErr := retry(func() ([]netstate.Route, error) { return dumpRoutes(names, netstate.Protocol) })
+	ours, listErr := retry(func() ([]netstate.Route, error) { return dumpRoutes(names, p.kernel.owner.Protocol) })
 	if listErr != nil {
 		return listErr
 	}
@@ -147,7 +147,7 @@ func (p *pass) rule(verb netstate.Verb, r netstate.Rule) error {
 	rule.Priority = r.Priority
 	rule.IifName = r.Iif
 	rule.Table = int(r.Table)
-	rule.Protocol = netstate.Protocol
+	rule.Protocol = p.kernel.owner.Protocol
 	if verb == netstate.Delete {
 		return ignoreGone(p.handle.RuleDel(rule))
 	}

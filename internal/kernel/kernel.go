@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+
+	"sarn/internal/netstate"
 )
 
 // DefaultNetnsDir is where ip-netns(8) keeps named network namespaces.
@@ -15,6 +17,9 @@ type Config struct {
 	// NetnsDir holds the named network namespaces. The namespaces in it that bear
 	// Sarn's mark belong to this Kernel: two that share a machine need a directory each.
 	NetnsDir string
+	// Owner is whose marks tell what is this Kernel's to read and change. Default:
+	// Sarn's agents.
+	Owner netstate.Owner
 	// Logger is told of every op at level debug; nil is silence.
 	Logger *slog.Logger
 }
@@ -22,8 +27,9 @@ type Config struct {
 // Kernel reads and changes the network of one machine. It is safe for concurrent use,
 // but passes that change things should follow each other.
 type Kernel struct {
-	dir string
-	log *slog.Logger
+	dir   string
+	owner netstate.Owner
+	log   *slog.Logger
 	// own is the namespace of the thread that called New. It is kept open because
 	// /proc/self/ns/net is that of the main thread, which may be elsewhere.
 	own *os.File
@@ -37,6 +43,9 @@ func New(config Config) (*Kernel, error) {
 	if !filepath.IsAbs(config.NetnsDir) {
 		return nil, fmt.Errorf("network namespace directory %q: want an absolute path such as %s", config.NetnsDir, DefaultNetnsDir)
 	}
+	if config.Owner == (netstate.Owner{}) {
+		config.Owner = netstate.Sarn()
+	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -44,5 +53,5 @@ func New(config Config) (*Kernel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open this thread's network namespace: %w", err)
 	}
-	return &Kernel{dir: config.NetnsDir, log: config.Logger, own: own}, nil
+	return &Kernel{dir: config.NetnsDir, owner: config.Owner, log: config.Logger, own: own}, nil
 }

@@ -122,7 +122,7 @@ func FuzzMessages(f *testing.F) {
 	header = append(header, make([]byte, unix.NLMSG_HDRLEN-len(header))...)
 	f.Add(append(header, body...))
 	f.Fuzz(func(_ *testing.T, b []byte) { // must neither panic nor go on for ever
-		concerns(b)
+		(&Kernel{owner: netstate.Sarn()}).concerns(b)
 		for m := range messages(b) {
 			portFlags(new(netstate.Link), m.body)
 			if len(m.body) >= unix.SizeofRtMsg {

@@ -49,7 +49,7 @@ func place(netns string) string {
 }
 
 func (k *Kernel) readNamespace(ctx context.Context, name string, want *netstate.State) (*netstate.State, error) {
-	r := reading{want: want, state: &netstate.State{}}
+	r := reading{owner: k.owner, want: want, state: &netstate.State{}}
 	err := k.netlinkIn(name, func(h *netlink.Handle) (err error) {
 		r.handle = h
 		if name == "" && want == nil {
@@ -75,6 +75,7 @@ func (k *Kernel) readNamespace(ctx context.Context, name string, want *netstate.
 
 // reading gathers the state of the namespace that its thread is in.
 type reading struct {
+	owner  netstate.Owner
 	handle *netlink.Handle
 	want   *netstate.State
 	state  *netstate.State
@@ -90,7 +91,7 @@ func (r *reading) mark() error {
 	if err != nil {
 		return fmt.Errorf("find lo: %w", err)
 	}
-	if alias := lo.Attrs().Alias; strings.HasPrefix(alias, netstate.Mark) {
+	if alias := lo.Attrs().Alias; r.owner.Owns(alias) {
 		r.state.Alias = alias
 	}
 	return nil

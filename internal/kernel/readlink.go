@@ -41,7 +41,7 @@ func (r *reading) links() error {
 			found.Owner = tap.Owner
 		}
 		kind, named := wanted[a.Name]
-		r.ours[a.Index] = isOurs(found, kind, named)
+		r.ours[a.Index] = r.isOurs(found, kind, named)
 		if named || r.ours[a.Index] {
 			r.state.Links = append(r.state.Links, found)
 		}
@@ -52,11 +52,11 @@ func (r *reading) links() error {
 // isOurs reports whether what hangs on the link is Sarn's. That is so for links that
 // bear the mark and for those that a crash left without one, but neither for lo,
 // whose alias marks the namespace, nor for a link that is wanted as somebody else's.
-func isOurs(l netstate.Link, wanted netstate.LinkKind, named bool) bool {
+func (r *reading) isOurs(l netstate.Link, wanted netstate.LinkKind, named bool) bool {
 	if l.Name == "lo" || named && wanted == netstate.Existing {
 		return false
 	}
-	if strings.HasPrefix(l.Alias, netstate.Mark) {
+	if r.owner.Owns(l.Alias) {
 		return true
 	}
 	unmarked := named && wanted == l.Kind ||
@@ -141,7 +141,7 @@ func (r *reading) addresses() error {
 		if found.Label == found.Link {
 			found.Label = "" // the kernel's own choice
 		}
-		if r.ours[a.LinkIndex] || strings.HasSuffix(found.Label, ":"+netstate.Mark) {
+		if r.ours[a.LinkIndex] || found.Label == r.owner.Label(found.Link) {
 			r.state.Addresses = append(r.state.Addresses, found)
 		}
 	}

@@ -18,7 +18,7 @@ var routeTypes = map[netstate.RouteType]uint8{
 }
 
 func (r *reading) routes() error {
-	routes, err := retry(func() ([]netstate.Route, error) { return dumpRoutes(r.names, netstate.Protocol) })
+	routes, err := retry(func() ([]netstate.Route, error) { return dumpRoutes(r.names, r.owner.Protocol) })
 	if err != nil {
 		return fmt.Errorf("list routes: %w", err)
 	}
@@ -107,7 +107,7 @@ func (r *reading) rules() error {
 		return fmt.Errorf("list rules: %w", err)
 	}
 	for _, rule := range all {
-		if rule.Protocol == netstate.Protocol {
+		if rule.Protocol == r.owner.Protocol {
 			r.state.Rules = append(r.state.Rules, netstate.Rule{
 				Priority: rule.Priority, Iif: rule.IifName, Table: uint32(rule.Table),
 			})

@@ -10,7 +10,6 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-	"sarn/internal/netstate"
 )
 
 // Watch calls changed after changes in the Kernel's own namespace that may concern
@@ -37,7 +36,7 @@ func (k *Kernel) Watch(ctx context.Context, changed func()) error {
 	var listeners sync.WaitGroup
 	for i, s := range sockets {
 		listeners.Go(func() {
-			ended[i] = listen(s, changed)
+			ended[i] = k.listen(s, changed)
 			stop() // one that cannot go on ends the others
 		})
 	}
@@ -69,7 +68,7 @@ func (k *Kernel) subscribe(protocol int, groups ...int) (socket *os.File, err er
 }
 
 // listen calls changed after each change until the socket is closed.
-func listen(socket *os.File, changed func()) error {
+func (k *Kernel) listen(socket *os.File, changed func()) error {
 	buf := make([]byte, 1<<16)
 	for {
 		n, err := socket.Read(buf)
@@ -78,7 +77,7 @@ func listen(socket *os.File, changed func()) error {
 			changed() // events were lost: anything may have changed
 		case err != nil:
 			return err
-		case concerns(buf[:n]):
+		case k.concerns(buf[:n]):
 			changed()
 		}
 	}
@@ -86,7 +85,7 @@ func listen(socket *os.File, changed func()) error {
 
 // concerns reports whether one of the messages may be about something of Sarn's. Busy
 // machines learn neighbours, and routing daemons routes, many times a second.
-func concerns(b []byte) bool {
+func (k *Kernel) concerns(b []byte) bool {
 	for m := range messages(b) {
 		switch m.kind {
 		case unix.RTM_NEWNEIGH:
@@ -98,7 +97,7 @@ func concerns(b []byte) bool {
 				return true
 			}
 		case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
-			if len(m.body) >= unix.SizeofRtMsg && m.body[5] == netstate.Protocol {
+			if len(m.body) >= unix.SizeofRtMsg && m.body[5] == k.owner.Protocol {
 				return true
 			}
 		default:
