@@ -72,7 +72,7 @@ const (
 	// rounds bounds how often a pass applies until the diff is empty. One is
 	// enough unless an op takes others' work with it.
 	rounds                = 3
-	firstRetry, lastRetry = 200 * time.Millisecond, 15 * time.Second
+	firstRetry, lastRetry = 200 * time.Millisecond, 5 * time.Second
 )
 
 // New returns an agent that does nothing until Run.

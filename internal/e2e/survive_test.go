@@ -231,7 +231,7 @@ func (f fabric) kernelState(host string) string {
 	return f.sh(host, `ip -o link | sed 's/^[0-9]*: //; s/@[^ ]*//; s/link\/ether [^ ]*//; s/link-netns.*//; s/qlen.*//' | grep -e br_ -e vp_ -e gone | sort
 ip -o addr show dev br_net1 | sed 's/^[0-9]*: //'; ip -o addr show dev br_net2 | sed 's/^[0-9]*: //'
 ip rule; ip route show table all proto 83 | sort
-ip neigh show nud permanent | sort; bridge -d link show | grep -o -e 'vp_[a-z0-9]*' -e 'isolated on' -e 'learning off'
+ip neigh show nud permanent | sort; bridge -d link show | grep -o -e 'vp_[a-z0-9]*' -e 'isolated on' -e 'learning off' | sort
 nft -s list ruleset | sort
 sysctl net.ipv4.conf.br_net1.proxy_arp net.ipv4.conf.enp0s8.forwarding net.ipv4.conf.br_net1.forwarding 2>&1`)
 }

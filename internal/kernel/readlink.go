@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -22,9 +21,9 @@ func (r *reading) links() error {
 	for _, l := range all {
 		r.names[l.Attrs().Index] = l.Attrs().Name
 	}
-	wanted := make(map[string]netstate.LinkKind, len(r.want.Links))
+	wanted := make(map[string]netstate.Link, len(r.want.Links))
 	for _, l := range r.want.Links {
-		wanted[l.Name] = l.Kind
+		wanted[l.Name] = l
 	}
 	for _, l := range all {
 		a := l.Attrs()
@@ -40,8 +39,8 @@ func (r *reading) links() error {
 		if tap, ok := l.(*netlink.Tuntap); ok {
 			found.Owner = tap.Owner
 		}
-		kind, named := wanted[a.Name]
-		r.ours[a.Index] = r.isOurs(found, kind, named)
+		want, named := wanted[a.Name]
+		r.ours[a.Index] = r.isOurs(found, want, named)
 		if named || r.ours[a.Index] {
 			r.state.Links = append(r.state.Links, found)
 		}
@@ -49,20 +48,15 @@ func (r *reading) links() error {
 	return nil
 }
 
-// isOurs reports whether what hangs on the link is Sarn's. That is so for links that
-// bear the mark and for those that a crash left without one, but neither for lo,
-// whose alias marks the namespace, nor for a link that is wanted as somebody else's.
-func (r *reading) isOurs(l netstate.Link, wanted netstate.LinkKind, named bool) bool {
-	if l.Name == "lo" || named && wanted == netstate.Existing {
+// isOurs reports whether what hangs on the link is the owner's. That is so for links
+// that bear the mark and for those that lost it just where they are wanted, but
+// neither for lo, whose alias marks the namespace, nor for a link that is wanted as
+// somebody else's.
+func (r *reading) isOurs(l, want netstate.Link, named bool) bool {
+	if l.Name == "lo" || named && want.Kind == netstate.Existing {
 		return false
 	}
-	if r.owner.Owns(l.Alias) {
-		return true
-	}
-	unmarked := named && wanted == l.Kind ||
-		strings.HasPrefix(l.Name, netstate.BridgePrefix) && l.Kind == netstate.Bridge ||
-		strings.HasPrefix(l.Name, netstate.PortPrefix) && (l.Kind == netstate.Veth || l.Kind == netstate.Tap)
-	return l.Alias == "" && unmarked
+	return r.owner.Owns(l.Alias) || named && l.Adoptable(want)
 }
 
 func kindOf(l netlink.Link) netstate.LinkKind {

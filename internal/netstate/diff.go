@@ -98,7 +98,7 @@ func (p *plan) links(netns string, w, h *State, peers, gone map[string]bool) err
 		switch {
 		case !ok && !made && l.Name != "lo":
 			return fmt.Errorf("this machine has no link %q", l.Name)
-		case ok && l.Kind != Existing && !p.owner.Owns(old.Alias) && !old.adoptable(l, peers[l.Name]):
+		case ok && l.Kind != Existing && !p.owner.Owns(old.Alias) && !old.Adoptable(l):
 			return fmt.Errorf("there is a link %q that is not Sarn's; rename it or delete it", l.Name)
 		}
 		if ok && gone[l.Name] {
@@ -202,12 +202,12 @@ func change[T, K comparable](p *plan, netns string, want, have []T, add, del ste
 	}
 }
 
-// adoptable reports whether l, which bears no mark, may be one that Sarn made and
-// had no time to mark: it has the right kind, and a name of ours or the name that
-// the other end of our pair gave it.
-func (l Link) adoptable(want Link, peer bool) bool {
-	named := strings.HasPrefix(l.Name, BridgePrefix) || strings.HasPrefix(l.Name, PortPrefix)
-	return l.Alias == "" && l.Kind == want.Kind && (named || peer)
+// Adoptable reports whether l, which bears no mark, is ours all the same: half-made,
+// since the mark comes right after the link and long before it is up; or with the MAC
+// or in the bridge that we gave it, so somebody has taken the mark away.
+func (l Link) Adoptable(want Link) bool {
+	alike := want.MAC != "" && l.MAC == want.MAC || want.Master != "" && l.Master == want.Master
+	return l.Alias == "" && l.Kind == want.Kind && (!l.Up || alike)
 }
 
 // broken returns, by namespace, the links that are there but cannot become what is

@@ -1,0 +1,175 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"sarn/internal/intent"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// clientOf returns a client of a server that answers with h.
+func clientOf(t *testing.T, h http.HandlerFunc) *Client {
+	t.Helper()
+	s := httptest.NewServer(h)
+	c, err := New(Endpoint{Address: s.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(); s.Close() })
+	return c
+}
+
+func TestEndpoints(t *testing.T) {
+	for _, test := range []struct {
+		endpoint Endpoint
+		want     string // empty: it is good
+	}{
+		{Endpoint{Address: "unix:///run/sarn/api.sock"}, ""},
+		{Endpoint{Address: "http://127.0.0.1:7470"}, ""},
+		{Endpoint{Address: "http://localhost:7470/"}, ""},
+		{Endpoint{Address: "http://[::1]:7470"}, ""},
+		{Endpoint{Address: ""}, "write it like"},
+		{Endpoint{Address: "10.0.0.1:7470"}, "write it like"},
+		{Endpoint{Address: "unix://"}, "has no path"},
+		{Endpoint{Address: "http://10.0.0.1:7470"}, "plain HTTP to another machine; use https://"},
+		{Endpoint{Address: "http://127.0.0.1.example:7470"}, "plain HTTP to another machine"},
+		{Endpoint{Address: "http://127.0.0.1:7470/v1"}, "write it like"},
+		{Endpoint{Address: "ftp://127.0.0.1:7470"}, "use unix, http or https"},
+		{Endpoint{Address: "https://10.0.0.1:7470"}, "needs --tls-ca, --tls-cert and --tls-key"},
+		{Endpoint{Address: "https://10.0.0.1:7470", CA: "none", Cert: "c", Key: "k"}, "read --tls-ca"},
+		{Endpoint{Address: "unix:///run/sarn/api.sock", CA: "ca"}, "is not https://"},
+	} {
+		_, err := New(test.endpoint)
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("New(%+v) = %v, want %q", test.endpoint, err, test.want)
+		}
+	}
+}
+
+func TestNobodyListens(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	c, err := New(Endpoint{Address: "unix://" + path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Status(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "unix://"+path+" does not answer; is `sarn server` running?") {
+		t.Errorf("error is %v, want the address and what to look at", err)
+	}
+}
+
+func TestNoController(t *testing.T) {
+	c := clientOf(t, http.NotFound)
+	if _, err := c.List(t.Context(), intent.KindPort); err == nil || !strings.Contains(err.Error(), "is no controller: it answered 404") {
+		t.Errorf("error is %v, want that this is no controller", err)
+	}
+}
+
+func TestProblemsComeBack(t *testing.T) {
+	for _, status := range []int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity} {
+		c := clientOf(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, `{"detail":"d","errors":[{"location":"port/vm1/attach.type","message":"m"},{"location":"subnet/net1/","message":"n"}]}`)
+		})
+		_, err := c.Apply(t.Context(), Change{})
+		var ps intent.Problems
+		if !errors.As(err, &ps) || ps.Error() != "port \"vm1\": attach.type: m\nsubnet \"net1\": n" || ps[0].Kind != intent.KindPort {
+			t.Errorf("%d: Apply = %v, want both problems", status, err)
+		}
+	}
+	c := clientOf(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"detail":"not you"}`)
+	})
+	if _, err := c.Apply(t.Context(), Change{}); err == nil || !strings.Contains(err.Error(), "not you") {
+		t.Errorf("Apply = %v, want the server's word", err)
+	}
+}
+
+func TestFollowEnds(t *testing.T) {
+	event := func(w http.ResponseWriter) {
+		_, _ = io.WriteString(w, "\n"+`{"revision":4,"hash":"h"}`+"\n\n")
+		_ = http.NewResponseController(w).Flush()
+	}
+	t.Run("when the server ends it", func(t *testing.T) {
+		c := clientOf(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/v1/nodes/host1/state" || r.URL.Query().Get("have") != "old" {
+				t.Errorf("asked for %s", r.URL)
+			}
+			event(w)
+		})
+		var got []NodeEvent
+		err := c.Follow(t.Context(), "host1", "old", func(e NodeEvent) error { got = append(got, e); return nil })
+		if len(got) != 1 || got[0].Revision != 4 || err == nil || !strings.Contains(err.Error(), "ended the stream") {
+			t.Errorf("Follow = %v with events %+v", err, got)
+		}
+	})
+	t.Run("in the middle of a line", func(t *testing.T) {
+		c := clientOf(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"revision":4,"ha`) })
+		if err := c.Follow(t.Context(), "host1", "", nil); err == nil || !strings.Contains(err.Error(), "ended the stream") {
+			t.Errorf("Follow = %v", err)
+		}
+	})
+	t.Run("when the caller ends it", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		c := clientOf(t, func(w http.ResponseWriter, r *http.Request) { event(w); <-r.Context().Done() })
+		err := c.Follow(ctx, "host1", "", func(NodeEvent) error { cancel(); return nil })
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("Follow = %v, want %v", err, context.Canceled)
+		}
+	})
+	t.Run("when the caller has enough", func(t *testing.T) {
+		enough := errors.New("enough")
+		c := clientOf(t, func(w http.ResponseWriter, r *http.Request) { event(w); <-r.Context().Done() })
+		if err := c.Follow(t.Context(), "host1", "", func(NodeEvent) error { return enough }); !errors.Is(err, enough) {
+			t.Errorf("Follow = %v, want %v", err, enough)
+		}
+	})
+	t.Run("when the server falls silent", func(t *testing.T) {
+		c := clientOf(t, func(w http.ResponseWriter, r *http.Request) { event(w); <-r.Context().Done() })
+		c.silence = 50 * time.Millisecond
+		if err := c.Follow(t.Context(), "host1", "", func(NodeEvent) error { return nil }); err == nil || !strings.Contains(err.Error(), "has said nothing for 50ms") {
+			t.Errorf("Follow = %v, want that the controller is silent", err)
+		}
+	})
+	t.Run("but not while heartbeats come", func(t *testing.T) {
+		c := clientOf(t, func(w http.ResponseWriter, _ *http.Request) {
+			beat := time.NewTicker(50 * time.Millisecond)
+			defer beat.Stop()
+			for range 6 {
+				<-beat.C
+				_, _ = io.WriteString(w, "\n")
+				_ = http.NewResponseController(w).Flush()
+			}
+		})
+		c.silence = 200 * time.Millisecond
+		if err := c.Follow(t.Context(), "host1", "", nil); err == nil || !strings.Contains(err.Error(), "ended the stream") {
+			t.Errorf("Follow = %v, want that it lasted until the server ended it", err)
+		}
+	})
+}
+
+func TestWaitErrorNamesTheLate(t *testing.T) {
+	err := fmt.Errorf("apply: %w", &WaitError{Revision: 9, Statuses: []NodeStatus{
+		{Node: "a", Wanted: 9, Applied: 9},
+		{Node: "b", Wanted: 9, Applied: 7, Connected: true},
+		{Node: "c", Wanted: 9, Applied: 7},
+		{Node: "d", Wanted: 9, Applied: 9, Error: "no such device"},
+	}})
+	want := "apply: time ran out before revision 9 was applied on b (at revision 7 of 9), c (its agent is not connected), d (failed: no such device)"
+	if err.Error() != want {
+		t.Errorf("error is %q, want %q", err, want)
+	}
+}

@@ -1,0 +1,63 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Follow calls fn with the node's wanted state, now and at each change, until ctx or
+// the stream ends or fn fails; it always returns an error. If the state's hash is have
+// still, the first event comes without the state.
+func (c *Client) Follow(ctx context.Context, node, have string, fn func(NodeEvent) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	still := fmt.Errorf("controller at %s has said nothing for %s", c.where, c.silence)
+	watchdog := time.AfterFunc(c.silence, func() { cancel(still) })
+	defer watchdog.Stop()
+
+	path := "/v1/nodes/" + url.PathEscape(node) + "/state?have=" + url.QueryEscape(have)
+	res, err := c.send(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
+	// Any byte is a sign of life: a large state may take long.
+	events := json.NewDecoder(readerFunc(func(p []byte) (int, error) {
+		n, err := res.Body.Read(p)
+		watchdog.Reset(c.silence)
+		return n, err
+	}))
+	for {
+		var e NodeEvent
+		if err := events.Decode(&e); err != nil {
+			return c.ended(ctx, err)
+		}
+		watchdog.Stop() // fn may take its time
+		if err := fn(e); err != nil {
+			return err
+		}
+		watchdog.Reset(c.silence)
+	}
+}
+
+// ended says why the stream is over.
+func (c *Client) ended(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("controller at %s ended the stream: %w", c.where, io.ErrUnexpectedEOF)
+	}
+	return fmt.Errorf("read stream of %s: %w", c.where, err)
+}
+
+type readerFunc func([]byte) (int, error)
+
+// Read implements io.Reader.
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

@@ -1,0 +1,265 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"sarn/internal/api"
+	"sarn/internal/intent"
+	"sarn/internal/store"
+)
+
+// retry is how long the controller waits before it asks a store again that did not
+// answer. Meanwhile it goes on with the World that it has.
+const retry = time.Second
+
+// Deps is what a controller works with.
+type Deps struct {
+	Store *store.Store
+	Log   *slog.Logger
+}
+
+// Controller admits changes and tells nodes what they should be. Make one with New.
+type Controller struct {
+	cfg   Config
+	store *store.Store
+	log   *slog.Logger
+
+	ready    chan struct{} // closed when it serves
+	stopping chan struct{} // closed when streams and waits should end
+	writing  chan struct{} // capacity 1: held by the change that is being written
+
+	heartbeat time.Duration // of node streams
+	addresses []string      // that it listens on; set before ready
+
+	mu       sync.RWMutex
+	ledger   *ledger
+	revision int64 // of the ledger's world
+	compiled int64 // revision that all nodes' wanted states hold
+	dirty    dirt  // what has to be compiled again
+	nodes    map[string]*node
+	moved    chan struct{} // closed, and replaced, when any of the above changes
+}
+
+// New returns a controller that does nothing until Run.
+func New(cfg Config, deps Deps) (*Controller, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	return &Controller{
+		cfg: cfg, store: deps.Store, log: deps.Log,
+		ready: make(chan struct{}), stopping: make(chan struct{}), writing: make(chan struct{}, 1),
+		heartbeat: 15 * time.Second,
+		ledger:    newLedger(), nodes: map[string]*node{}, moved: make(chan struct{}),
+	}, nil
+}
+
+// String names the task for logs.
+func (c *Controller) String() string { return "controller" }
+
+// Ready is closed when the controller serves its API.
+func (c *Controller) Ready() <-chan struct{} { return c.ready }
+
+// Run serves until ctx ends or the store fails. It may be called once.
+func (c *Controller) Run(ctx context.Context) error {
+	doors, err := c.listen()
+	if err != nil {
+		return err
+	}
+	defer doors.close()
+	if err := c.reload(ctx); err != nil {
+		return err
+	}
+	c.compileDirty()
+
+	// Changes that are under way when ctx ends still need the watch.
+	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var wg sync.WaitGroup
+	failed := make(chan error, 1+len(doors))
+	wg.Go(func() {
+		if err := c.watch(inner); err != nil {
+			failed <- err
+		}
+	})
+	wg.Go(func() { c.compileLoop(inner) })
+	for _, d := range doors {
+		wg.Go(func() {
+			if err := d.serve(); err != nil {
+				failed <- err
+			}
+		})
+	}
+	close(c.ready)
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	close(c.stopping)
+	doors.shutdown(inner)
+	stop()
+	wg.Wait()
+	return err
+}
+
+// reload takes the whole World from the store.
+func (c *Controller) reload(ctx context.Context) error {
+	objects, revision, err := c.store.Load(ctx)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ledger, c.revision = newLedger(objects...), revision
+	c.dirty.everything()
+	c.broadcast()
+	return nil
+}
+
+// watch keeps the World as the store has it, over as many watches as it takes.
+func (c *Controller) watch(ctx context.Context) error {
+	for {
+		c.mu.RLock()
+		from := c.revision
+		c.mu.RUnlock()
+		err := c.store.Watch(ctx, from, c.apply)
+		for err != nil && ctx.Err() == nil {
+			if errors.Is(err, store.ErrFailed) {
+				return err
+			}
+			c.log.Warn("lost the store; loading it again", "error", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(retry):
+				err = c.reload(ctx)
+			}
+		}
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // being told to stop is no failure
+		}
+	}
+}
+
+// apply moves the World to the next revision. It is the only way in which it moves.
+func (c *Controller) apply(b store.Batch) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// Everything old goes before anything new comes: objects may have exchanged
+	// addresses.
+	for _, ref := range b.Deletes {
+		c.dirty.touch(c.ledger.remove(ref))
+	}
+	for _, o := range b.Puts {
+		c.dirty.touch(c.ledger.remove(intent.RefOf(o)))
+	}
+	for _, o := range b.Puts {
+		c.ledger.put(o)
+		c.dirty.touch(o)
+	}
+	c.revision = b.Revision
+	c.broadcast()
+	return nil
+}
+
+// broadcast wakes all that await something. The caller holds mu.
+func (c *Controller) broadcast() {
+	close(c.moved)
+	c.moved = make(chan struct{})
+}
+
+// await returns when cond, which is called under mu, holds.
+func (c *Controller) await(ctx context.Context, cond func() bool) error {
+	for {
+		c.mu.RLock()
+		ok, moved := cond(), c.moved
+		c.mu.RUnlock()
+		if ok {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Change makes a change of intent, all of it or, with a *Refusal, nothing. When it
+// returns the nodes' wanted states hold the change.
+func (c *Controller) Change(ctx context.Context, change api.Change) (api.Result, error) {
+	result, err := c.write(ctx, change)
+	if err != nil || change.DryRun {
+		return result, err
+	}
+	err = c.await(ctx, func() bool { return c.compiled >= result.Revision })
+	if err != nil {
+		return api.Result{}, fmt.Errorf("change is stored as revision %d but not yet compiled: %w", result.Revision, err)
+	}
+	return result, nil
+}
+
+// write admits the change and commits it, one change at a time, again if another
+// controller was faster. It returns when the World holds the change.
+func (c *Controller) write(ctx context.Context, change api.Change) (api.Result, error) {
+	select {
+	case c.writing <- struct{}{}:
+		defer func() { <-c.writing }()
+	case <-ctx.Done():
+		return api.Result{}, ctx.Err()
+	}
+	for {
+		c.mu.Lock()
+		at := c.revision
+		p, err := c.ledger.admit(change)
+		c.mu.Unlock()
+		if err != nil {
+			return api.Result{}, err
+		}
+		if change.DryRun || len(p.puts)+len(p.deletes) == 0 {
+			return p.result(at), nil
+		}
+		revision, err := c.store.Commit(ctx, at, p.puts, p.deletes)
+		var conflict *store.ConflictError
+		if errors.As(err, &conflict) {
+			revision = conflict.Revision
+		} else if err != nil {
+			return api.Result{}, err
+		}
+		if err := c.await(ctx, func() bool { return c.revision >= revision }); err != nil {
+			return api.Result{}, fmt.Errorf("store is at revision %d, which has not arrived: %w", revision, err)
+		}
+		if conflict == nil {
+			for _, o := range p.puts {
+				o.Head().Revision = revision
+			}
+			return p.result(revision), nil
+		}
+	}
+}
+
+// result says what the plan came to at a revision.
+func (p plan) result(revision int64) api.Result {
+	r := api.Result{Revision: revision, Outcomes: p.outcomes}
+	for _, o := range p.objects {
+		r.Objects.Add(o)
+	}
+	return r
+}
+
+// get returns one object, or nil.
+func (c *Controller) get(ref intent.Ref) intent.Object {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.ledger.world.Get(ref)
+}
+
+// list returns the objects of a kind by name.
+func (c *Controller) list(k intent.Kind) []intent.Object {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.ledger.world.List(k)
+}

@@ -1,0 +1,250 @@
+package controller
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"reflect"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"sarn/internal/api"
+	"sarn/internal/intent"
+	"sarn/internal/netstate"
+)
+
+const (
+	// maxChange bounds the body of a change: about 100,000 ports.
+	maxChange = 32 << 20
+	// maxWait bounds how long one request may wait for the nodes.
+	maxWait = 10 * time.Minute
+)
+
+// handler returns the HTTP API.
+func (c *Controller) handler() http.Handler {
+	mux := http.NewServeMux()
+	conf := huma.DefaultConfig("Sarn", c.cfg.Version)
+	conf.Info.Description = "The network of a private cloud: what it should be, and how far its nodes are."
+	// Bodies are just the objects, and no page loads scripts from elsewhere.
+	conf.CreateHooks, conf.DocsPath, conf.SchemasPath = nil, "", ""
+	conf.RejectUnknownQueryParameters = true
+	conf.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
+	h := humago.New(mux, conf)
+	serveKind[*intent.Node](c, h, intent.KindNode)
+	serveKind[*intent.VPC](c, h, intent.KindVPC)
+	serveKind[*intent.Subnet](c, h, intent.KindSubnet)
+	serveKind[*intent.Port](c, h, intent.KindPort)
+	c.serveChanges(h)
+	c.serveStatus(h)
+	c.serveNodes(h)
+	c.serveHealth(h)
+	return mux
+}
+
+// schemaName tells apart what intent and netstate call by the same name.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.PkgPath() == reflect.TypeFor[netstate.State]().PkgPath() {
+		return "Netstate" + name
+	}
+	return name
+}
+
+type body[T any] struct{ Body T }
+
+type named struct {
+	Name string `path:"name" doc:"Name of the object." maxLength:"40" example:"net1"`
+}
+
+// serveKind serves what can be asked of every kind of object.
+func serveKind[T intent.Object](c *Controller, h huma.API, kind intent.Kind) {
+	noun := kind.Noun()
+	path := "/v1/" + noun + "s"
+	huma.Register(h, huma.Operation{
+		OperationID: "list-" + noun + "s", Method: http.MethodGet, Path: path, Tags: []string{noun},
+		Summary: "List " + noun + "s", Description: "Returns every " + noun + ", ordered by name.",
+	}, func(context.Context, *struct{}) (*body[[]T], error) {
+		all := []T{}
+		for _, o := range c.list(kind) {
+			all = append(all, o.(T))
+		}
+		return &body[[]T]{all}, nil
+	})
+	huma.Register(h, huma.Operation{
+		OperationID: "get-" + noun, Method: http.MethodGet, Path: path + "/{name}", Tags: []string{noun},
+		Summary: "Get a " + noun, Description: "Returns one " + noun + ".",
+		Errors: []int{http.StatusNotFound},
+	}, func(_ context.Context, in *named) (*body[T], error) {
+		ref := intent.Ref{Kind: kind, Name: in.Name}
+		o, ok := c.get(ref).(T)
+		if !ok {
+			return nil, problem(notThere(ref))
+		}
+		return &body[T]{o}, nil
+	})
+	huma.Register(h, huma.Operation{
+		OperationID: "delete-" + noun, Method: http.MethodDelete, Path: path + "/{name}", Tags: []string{noun},
+		Summary: "Delete a " + noun, Description: "Deletes one " + noun + ", unless other objects refer to it. To create and update, and to delete several objects at once, post a change.",
+		Errors: []int{http.StatusNotFound, http.StatusConflict},
+	}, func(ctx context.Context, in *named) (*body[api.Result], error) {
+		r, err := c.Change(ctx, api.Change{Delete: []intent.Ref{{Kind: kind, Name: in.Name}}})
+		return &body[api.Result]{r}, problem(err)
+	})
+}
+
+// rawChange is the body of a change as it came. The controller decodes it itself: its
+// own checks name the object that is wrong, those of the schema a place in the body.
+type rawChange struct {
+	RawBody []byte `contentType:"application/json"`
+}
+
+func (c *Controller) serveChanges(h huma.API) {
+	schema := h.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[api.Change](), true, "Change")
+	huma.Register(h, huma.Operation{
+		OperationID: "change", Method: http.MethodPost, Path: "/v1/changes", Tags: []string{"change"},
+		Summary: "Change intent",
+		Description: "Creates, updates and deletes objects, all of them or none. The change is judged as a whole: the order of its objects does not matter. " +
+			"What an update leaves out of an object's allocated fields stays as it is. Each problem names its object and field as kind/name/field.",
+		RequestBody: &huma.RequestBody{
+			Description: "The change.", Required: true,
+			Content: map[string]*huma.MediaType{"application/json": {Schema: schema}},
+		},
+		MaxBodyBytes: maxChange, BodyReadTimeout: time.Minute, SkipValidateBody: true,
+		Errors: []int{http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity},
+	}, func(ctx context.Context, in *rawChange) (*body[api.Result], error) {
+		change, err := decodeChange(in.RawBody)
+		if err != nil {
+			return nil, huma.Error422UnprocessableEntity(err.Error())
+		}
+		r, err := c.Change(ctx, change)
+		return &body[api.Result]{r}, problem(err)
+	})
+}
+
+func decodeChange(text []byte) (change api.Change, err error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&change); err != nil {
+		return change, fmt.Errorf("the body is not a change: %w", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return change, errors.New("the body goes on after the change")
+	}
+	return change, nil
+}
+
+type waitInput struct {
+	Revision int64  `query:"revision" doc:"Store revision to wait for, as the result of a change gives it." minimum:"0" example:"42"`
+	Timeout  string `query:"timeout" doc:"How long to wait at most, up to 10m." default:"30s" example:"30s"`
+}
+
+// lateProblem is the answer when a wait's time ran out.
+type lateProblem struct {
+	huma.ErrorModel
+	Statuses []api.NodeStatus `json:"statuses" doc:"How far each node is." nullable:"false"`
+}
+
+func (c *Controller) serveStatus(h huma.API) {
+	huma.Register(h, huma.Operation{
+		OperationID: "status", Method: http.MethodGet, Path: "/v1/status", Tags: []string{"status"},
+		Summary: "How far the nodes are", Description: "Returns for every node what it should hold, what it last applied and verified, and its last error.",
+	}, func(context.Context, *struct{}) (*body[[]api.NodeStatus], error) {
+		return &body[[]api.NodeStatus]{c.Status()}, nil
+	})
+	late := h.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[lateProblem](), true, "LateProblem")
+	huma.Register(h, huma.Operation{
+		OperationID: "wait", Method: http.MethodGet, Path: "/v1/wait", Tags: []string{"status"},
+		Summary: "Wait for the nodes", Description: "Answers when every node has applied and verified what it should hold at the revision.",
+		Responses: map[string]*huma.Response{"504": {
+			Description: "The time ran out first.",
+			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: late}},
+		}},
+	}, func(ctx context.Context, in *waitInput) (*body[[]api.NodeStatus], error) {
+		d, err := time.ParseDuration(in.Timeout)
+		if err != nil || d < 0 || d > maxWait {
+			return nil, huma.Error422UnprocessableEntity(fmt.Sprintf("timeout %q is not a time up to %s; write it like 30s", in.Timeout, maxWait))
+		}
+		ctx, cancel := c.whileServing(ctx)
+		defer cancel()
+		ctx, cancel = context.WithTimeout(ctx, d)
+		defer cancel()
+		statuses, err := c.Wait(ctx, in.Revision)
+		if errors.Is(err, context.DeadlineExceeded) {
+			p := &lateProblem{Statuses: statuses}
+			p.Status, p.Title = http.StatusGatewayTimeout, http.StatusText(http.StatusGatewayTimeout)
+			p.Detail = fmt.Sprintf("after %s not every node holds revision %d", d, in.Revision)
+			return nil, p
+		}
+		return &body[[]api.NodeStatus]{statuses}, problem(err)
+	})
+}
+
+type health struct {
+	Revision int64 `json:"revision" doc:"Store revision that the controller has reached."`
+}
+
+func (c *Controller) serveHealth(h huma.API) {
+	huma.Register(h, huma.Operation{
+		OperationID: "health", Method: http.MethodGet, Path: "/healthz", Tags: []string{"status"},
+		Summary: "Whether the controller works", Description: "Answers when the controller has loaded the store and serves.",
+	}, func(context.Context, *struct{}) (*body[health], error) {
+		c.mu.RLock()
+		defer c.mu.RUnlock()
+		return &body[health]{health{c.revision}}, nil
+	})
+}
+
+// whileServing returns a context that also ends when the controller stops.
+func (c *Controller) whileServing(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-c.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+// problem turns an error into an answer in the form of RFC 9457.
+func problem(err error) error {
+	var refused *Refusal
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errNoNode):
+		return huma.Error404NotFound(err.Error())
+	case !errors.As(err, &refused):
+		return huma.Error503ServiceUnavailable(err.Error())
+	}
+	m := &huma.ErrorModel{
+		Status: refused.Status, Title: http.StatusText(refused.Status),
+		Detail: fmt.Sprintf("the change has %d problems", len(refused.Problems)),
+	}
+	if len(refused.Problems) == 1 {
+		m.Detail = refused.Problems[0].String()
+	}
+	for _, p := range refused.Problems {
+		m.Errors = append(m.Errors, &huma.ErrorDetail{
+			Message: p.Message, Location: p.Kind.Noun() + "/" + p.Name + "/" + p.Field,
+		})
+	}
+	return m
+}
+
+// notThere refuses what is about an object that does not exist.
+func notThere(ref intent.Ref) error {
+	var f findings
+	f.missing(ref, "there is no such %s", ref.Kind.Noun())
+	return f.refusal()
+}

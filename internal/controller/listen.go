@@ -1,0 +1,161 @@
+package controller
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// grace is how long changes under way may take when the controller stops.
+const grace = 5 * time.Second
+
+// door is one way in: a listener and the server behind it.
+type door struct {
+	listener net.Listener
+	server   *http.Server
+}
+
+type doors []door
+
+// listen opens every door of the configuration, or none.
+func (c *Controller) listen() (opened doors, err error) {
+	defer func() {
+		if err != nil {
+			opened.close()
+		}
+	}()
+	handler := c.handler()
+	open := func(l net.Listener, h http.Handler) {
+		opened = append(opened, door{l, &http.Server{
+			Handler:           h,
+			ReadHeaderTimeout: 10 * time.Second,
+			IdleTimeout:       2 * time.Minute,
+			ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
+		}})
+		c.addresses = append(c.addresses, l.Addr().String())
+	}
+	if c.cfg.Socket != "" {
+		l, err := listenUnix(c.cfg.Socket)
+		if err != nil {
+			return opened, err
+		}
+		open(l, handler)
+	}
+	if c.cfg.Listen == "" {
+		return opened, nil
+	}
+	l, err := net.Listen("tcp", c.cfg.Listen)
+	if err != nil {
+		return opened, fmt.Errorf("listen on %s: %w", c.cfg.Listen, err)
+	}
+	if c.cfg.TLSCert == "" {
+		open(l, onlyLocal(handler))
+		return opened, nil
+	}
+	conf, err := c.cfg.tls()
+	if err != nil {
+		_ = l.Close()
+		return opened, err
+	}
+	open(l, onlyCertified(handler))
+	opened[len(opened)-1].server.TLSConfig = conf
+	return opened, nil
+}
+
+// listenUnix listens on a socket that only the user may write to. It replaces one
+// that a killed controller left, but not one that somebody listens on.
+func listenUnix(path string) (net.Listener, error) {
+	// sun_path of unix(7), with its closing zero.
+	if most := len(syscall.RawSockaddrUnix{}.Path) - 1; len(path) > most {
+		return nil, fmt.Errorf("socket path %s is longer than the %d characters that Linux takes", path, most)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("make directory of socket: %w", err)
+	}
+	switch info, err := os.Lstat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, fmt.Errorf("look at socket: %w", err)
+	case info.Mode()&fs.ModeSocket == 0:
+		return nil, fmt.Errorf("%s is there and is not a socket; remove it or name another path", path)
+	default:
+		if conn, err := net.Dial("unix", path); err == nil {
+			_ = conn.Close()
+			return nil, fmt.Errorf("another process listens on %s; stop it or name another path", path)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("remove stale socket: %w", err)
+		}
+	}
+	// The mask is the whole process's: a file that it makes at this moment gets
+	// fewer permissions than usual, never more.
+	old := syscall.Umask(0o177)
+	l, err := net.Listen("unix", path)
+	syscall.Umask(old)
+	if err != nil {
+		return nil, fmt.Errorf("listen on socket: %w", err)
+	}
+	return l, nil
+}
+
+func (c Config) tls() (*tls.Config, error) {
+	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("read --tls-cert and --tls-key: %w", err)
+	}
+	pem, err := os.ReadFile(c.TLSClientCA)
+	if err != nil {
+		return nil, fmt.Errorf("read --tls-ca: %w", err)
+	}
+	clients := x509.NewCertPool()
+	if !clients.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("--tls-ca %s holds no PEM certificate", c.TLSClientCA)
+	}
+	return &tls.Config{
+		MinVersion:   tls.VersionTLS13,
+		Certificates: []tls.Certificate{pair},
+		ClientAuth:   tls.RequireAndVerifyClientCert,
+		ClientCAs:    clients,
+	}, nil
+}
+
+// serve answers until the door is shut.
+func (d door) serve() error {
+	var err error
+	if d.server.TLSConfig != nil {
+		err = d.server.ServeTLS(d.listener, "", "")
+	} else {
+		err = d.server.Serve(d.listener)
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve %s: %w", d.listener.Addr(), err)
+}
+
+// shutdown lets no more requests in and waits a little for those that are.
+func (ds doors) shutdown(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	for _, d := range ds {
+		if d.server.Shutdown(ctx) != nil {
+			_ = d.server.Close()
+		}
+	}
+}
+
+func (ds doors) close() {
+	for _, d := range ds {
+		_ = d.listener.Close()
+	}
+}

@@ -1,0 +1,229 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"sarn/internal/api"
+	"sarn/internal/intent"
+)
+
+// DefaultRunDir is where labs live unless Config says otherwise.
+const DefaultRunDir = "/run/sarn"
+
+// Config says where labs live and what they run.
+type Config struct {
+	// RunDir holds the labs, in its directory "labs".
+	RunDir string
+	// Binary is the sarn program that controllers and agents are started from.
+	// Default: the running one.
+	Binary string
+}
+
+// Labs is every lab of a run directory.
+type Labs struct {
+	dir    string
+	binary string
+}
+
+// New returns the labs of a run directory.
+func New(config Config) (*Labs, error) {
+	if config.RunDir == "" {
+		config.RunDir = DefaultRunDir
+	}
+	dir, err := filepath.Abs(config.RunDir)
+	if err != nil {
+		return nil, fmt.Errorf("run directory: %w", err)
+	}
+	if config.Binary == "" {
+		if config.Binary, err = os.Executable(); err != nil {
+			return nil, fmt.Errorf("find the running program: %w", err)
+		}
+	}
+	return &Labs{dir: filepath.Join(dir, "labs"), binary: config.Binary}, nil
+}
+
+// Lab is one lab: its name and its directory.
+type Lab struct {
+	Name   string
+	dir    string
+	binary string
+}
+
+func (l *Labs) named(name string) *Lab {
+	return &Lab{Name: name, dir: filepath.Join(l.dir, name), binary: l.binary}
+}
+
+func (l *Lab) path(elem ...string) string {
+	return filepath.Join(append([]string{l.dir}, elem...)...)
+}
+
+// netns returns the file of the network namespace of a machine or network.
+func (l *Lab) netns(name string) string { return l.path("netns", name) }
+
+// guests returns the directory in which a host's agent keeps its namespaces.
+func (l *Lab) guests(host string) string { return l.path("guests", host) }
+
+// Socket returns the path of the controller's socket.
+func (l *Lab) Socket() string { return l.path("api.sock") }
+
+// Address returns the address of the controller's API.
+func (l *Lab) Address() string { return "unix://" + l.Socket() }
+
+// Client returns a client of the lab's controller.
+func (l *Lab) Client() (*api.Client, error) { return api.New(api.Endpoint{Address: l.Address()}) }
+
+// All returns every lab that has a directory, also those that are not quite up.
+func (l *Labs) All() ([]*Lab, error) {
+	entries, err := os.ReadDir(l.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list labs: %w", err)
+	}
+	var all []*Lab
+	for _, e := range entries {
+		if e.IsDir() {
+			all = append(all, l.named(e.Name()))
+		}
+	}
+	return all, nil
+}
+
+// Find returns the named lab, or the only one if name is empty.
+func (l *Labs) Find(name string) (*Lab, error) {
+	all, err := l.All()
+	if err != nil {
+		return nil, err
+	}
+	if name != "" {
+		for _, one := range all {
+			if one.Name == name {
+				return one, nil
+			}
+		}
+		return nil, fmt.Errorf("there is no lab %q; see sarn lab list", name)
+	}
+	switch len(all) {
+	case 0:
+		return nil, errors.New("no lab is up; build one with: sarn lab up FILE")
+	case 1:
+		return all[0], nil
+	}
+	names := make([]string, len(all))
+	for i, one := range all {
+		names[i] = one.Name
+	}
+	return nil, fmt.Errorf("%d labs are up: say which one: %s", len(all), strings.Join(names, ", "))
+}
+
+// plan reads the lab's file again.
+func (l *Lab) plan() (*Plan, error) {
+	file := l.path("lab.yaml")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("lab %s is half built (%w); clear it with: sarn lab down %s", l.Name, err, l.Name)
+	}
+	return Parse(file, data, l.Name)
+}
+
+// Info is what a list tells of a lab.
+type Info struct {
+	Name   string    `json:"name"`
+	Nodes  int       `json:"nodes"`
+	VMs    int       `json:"vms"`
+	Since  time.Time `json:"since,omitzero"`
+	State  string    `json:"state"`
+	Socket string    `json:"socket"`
+}
+
+// StateOK is the state of a lab whose processes all run.
+const StateOK = "ok"
+
+// Running returns the labs whose controller runs. It asks no controller anything, so
+// that every command can afford it.
+func (l *Labs) Running() ([]Info, error) {
+	all, err := l.All()
+	if err != nil {
+		return nil, err
+	}
+	var running []Info
+	for _, one := range all {
+		ps, err := one.processes()
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(ps, func(p process) bool { return p.name == serverName && p.alive() }) {
+			running = append(running, Info{Name: one.Name, Socket: one.Socket()})
+		}
+	}
+	return running, nil
+}
+
+// List describes every lab.
+func (l *Labs) List(ctx context.Context) ([]Info, error) {
+	all, err := l.All()
+	if err != nil {
+		return nil, err
+	}
+	infos := make([]Info, len(all))
+	for i, one := range all {
+		if infos[i], err = one.Info(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return infos, nil
+}
+
+// Info describes the lab.
+func (l *Lab) Info(ctx context.Context) (Info, error) {
+	info := Info{Name: l.Name, Socket: l.Socket(), State: StateOK}
+	ps, err := l.processes()
+	if err != nil {
+		return info, err
+	}
+	if s, err := os.Stat(l.path("lab.yaml")); err == nil {
+		info.Since = s.ModTime()
+	}
+	var dead []string
+	for _, p := range ps {
+		if !p.alive() {
+			dead = append(dead, p.name)
+		}
+		if p.name != serverName {
+			info.Nodes++
+		}
+	}
+	switch {
+	case len(dead) > 0:
+		info.State = "degraded: " + strings.Join(dead, ", ") + " died"
+	case len(ps) == 0:
+		info.State = "half built"
+	}
+	info.VMs = l.countVMs(ctx)
+	return info, nil
+}
+
+// countVMs asks the controller, and the lab's file if there is no answer.
+func (l *Lab) countVMs(ctx context.Context) int {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	if c, err := l.Client(); err == nil {
+		defer c.Close()
+		if ports, err := c.List(ctx, intent.KindPort); err == nil {
+			return len(ports)
+		}
+	}
+	if p, err := l.plan(); err == nil {
+		return len(p.Intent.Ports)
+	}
+	return 0
+}

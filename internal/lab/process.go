@@ -1,0 +1,203 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"sarn/internal/kernel"
+)
+
+const (
+	serverName = "server"
+	// termTime is how long a process has to end by itself.
+	termTime = 5 * time.Second
+	killTime = 5 * time.Second
+	// glance is the time between two looks at processes that are not our children.
+	glance = 10 * time.Millisecond
+)
+
+func agentName(node string) string { return "agent-" + node }
+
+// process is a process as its pid file names it. The time it began tells it from a
+// later one with the same number.
+type process struct {
+	name  string
+	pid   int
+	began string // in clock ticks since boot, as /proc/PID/stat has it
+}
+
+// start runs the lab's program in the network namespace at netns (empty: the caller's)
+// and leaves it to itself: it outlives the caller and its terminal.
+func (l *Lab) start(name, netns string, args ...string) error {
+	log, err := os.OpenFile(l.log(name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	defer log.Close() //nolint:errcheck // the process has its own
+	cmd := exec.Command(l.binary, args...)
+	cmd.Dir = "/"
+	// A service manager that waits for this command is not told by what it starts.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "NOTIFY_SOCKET=") })
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if netns == "" {
+		err = cmd.Start()
+	} else {
+		err = kernel.Enter(netns, cmd.Start)
+	}
+	if err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	_, began, err := processStat(cmd.Process.Pid)
+	if err == nil {
+		err = os.WriteFile(l.path("pids", name), fmt.Appendf(nil, "%d %s\n", cmd.Process.Pid, began), 0o644)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("record %s: %w", name, err), cmd.Process.Kill())
+	}
+	return cmd.Process.Release()
+}
+
+func (l *Lab) log(process string) string { return l.path("logs", process+".log") }
+
+// processes reads the pid files.
+func (l *Lab) processes() ([]process, error) {
+	entries, err := os.ReadDir(l.path("pids"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list the processes of lab %s: %w", l.Name, err)
+	}
+	var ps []process
+	for _, e := range entries {
+		text, err := os.ReadFile(l.path("pids", e.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list the processes of lab %s: %w", l.Name, err)
+		}
+		p := process{name: e.Name()}
+		if _, err := fmt.Sscan(string(text), &p.pid, &p.began); err == nil { // else a crash cut it short
+			ps = append(ps, p)
+		}
+	}
+	return ps, nil
+}
+
+// alive reports whether the process runs. One that has ended but whose parent has not
+// looked yet (a zombie) does not.
+func (p process) alive() bool {
+	state, began, err := processStat(p.pid)
+	return err == nil && began == p.began && state != "Z" && state != "X"
+}
+
+// processStat returns a process's state and the time it began: proc_pid_stat(5).
+func processStat(pid int) (state, began string, err error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", "", err
+	}
+	// The program's name stands in parentheses and may hold anything.
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(fields) < 20 {
+		return "", "", fmt.Errorf("process %d has a strange stat", pid)
+	}
+	return fields[0], fields[19], nil
+}
+
+func (p process) signal(s os.Signal) error {
+	found, err := os.FindProcess(p.pid)
+	if err != nil {
+		return err
+	}
+	defer found.Release() //nolint:errcheck // always nil
+	if !p.alive() {       // asked after FindProcess, which holds on to this very process
+		return os.ErrProcessDone
+	}
+	return found.Signal(s)
+}
+
+// stop ends the processes: politely, and after termTime not so.
+func stop(ctx context.Context, ps []process) error {
+	for _, round := range []struct {
+		signal os.Signal
+		time   time.Duration
+	}{{syscall.SIGTERM, termTime}, {syscall.SIGKILL, killTime}} {
+		for _, p := range ps {
+			if err := p.signal(round.signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				return fmt.Errorf("stop %s (process %d): %w", p.name, p.pid, err)
+			}
+		}
+		deadline := time.Now().Add(round.time)
+		for time.Now().Before(deadline) {
+			ps = slices.DeleteFunc(ps, func(p process) bool { return !p.alive() })
+			if len(ps) == 0 {
+				return nil
+			}
+			if err := pause(ctx, glance); err != nil {
+				return err
+			}
+		}
+	}
+	return fmt.Errorf("process %d (%s) does not end", ps[0].pid, ps[0].name)
+}
+
+// inside returns the processes that are in one of the network namespaces.
+func inside(namespaces map[string]bool) ([]process, error) {
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil, err
+	}
+	var ps []process
+	for _, d := range dirs {
+		ns, err := os.Readlink(filepath.Join(d, "ns/net"))
+		pid, _ := strconv.Atoi(filepath.Base(d))
+		if err != nil || !namespaces[ns] || pid == os.Getpid() {
+			continue
+		}
+		if _, began, err := processStat(pid); err == nil {
+			ps = append(ps, process{"a command inside the lab", pid, began})
+		}
+	}
+	return ps, nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// tail returns the last lines of a process's log, indented.
+func (l *Lab) tail(process string) string {
+	const most = 12
+	text, err := os.ReadFile(l.log(process))
+	if err != nil || len(bytes.TrimSpace(text)) == 0 {
+		return ""
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	// Of a Go program's crash the first line matters, and then where it was.
+	crash := slices.IndexFunc(lines, func(l string) bool {
+		return strings.HasPrefix(l, "panic: ") || strings.HasPrefix(l, "fatal error: ")
+	})
+	if crash >= 0 {
+		lines = lines[crash:min(crash+most, len(lines))]
+	}
+	lines = lines[max(0, len(lines)-most):]
+	return "\n  " + strings.Join(lines, "\n  ")
+}
