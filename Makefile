@@ -1,0 +1,35 @@
+# make help lists the targets.
+.DEFAULT_GOAL := build
+.PHONY: help build test lint fmt demo bench deps clean
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/sarn, one static binary
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/sarn ./cmd/sarn
+
+# The packages' tests run two at a time: several measure time, on few cores.
+test: deps build ## run every test; needs root for the network namespaces
+	@go vet ./...
+	@SARN_REQUIRE_NETNS=1 go test -count=1 -p 2 -timeout 20m ./...
+
+lint: ## run the linters, at the version that tools/go.mod pins
+	@go tool -modfile=tools/go.mod golangci-lint run
+
+fmt: ## format the Go files
+	@gofmt -w cmd internal *.go
+
+demo: deps build ## bring up two hosts, a router and two networks, and show them
+	@sh examples/demo.sh
+
+bench: deps build ## compare throughput and latency with the same network wired by hand
+	@sh bench/run.sh
+
+deps: ## install the programs that the lab and the tests need (Debian, root)
+	@.ci/deps
+
+clean: ## remove what the other targets made
+	@rm -rf bin .cache
