@@ -40,7 +40,7 @@ ip addr add "$addr" dev eth0
 ip route add default via "$gw"
 echo "sarn-guest up $addr"
 for target in $(echo "$try" | tr , ' '); do
-	if ping -c 3 -W 2 "$target" >/dev/null 2>&1; then echo "sarn-guest $target ok"; else echo "sarn-guest $target lost"; fi
+	if ping -c 1 -W 3 "$target" >/dev/null 2>&1; then echo "sarn-guest $target ok"; else echo "sarn-guest $target lost"; fi
 done
 echo "sarn-guest ready"
 read -r _
