@@ -41,14 +41,15 @@ func (t Table) ref() string { return string(t.Family) + " " + TableName }
 // shapedLike reports whether what is in both tables under one name has the same
 // type, so that one can be turned into the other in place.
 func (t Table) shapedLike(h Table) bool {
+	sets, chains := indexed(h.Sets), indexed(h.Chains)
 	for _, s := range t.Sets {
-		if old, ok := find(h.Sets, s.Name); ok &&
+		if old, ok := sets[s.Name]; ok &&
 			(old.KeyType != s.KeyType || old.ValueType != s.ValueType || old.Interval != s.Interval) {
 			return false
 		}
 	}
 	for _, c := range t.Chains {
-		if old, ok := find(h.Chains, c.Name); ok &&
+		if old, ok := chains[c.Name]; ok &&
 			(old.Type != c.Type || old.Hook != c.Hook || old.Priority != c.Priority) {
 			return false
 		}
@@ -61,19 +62,18 @@ type named interface{ name() string }
 func (s Set) name() string   { return s.Name }
 func (c Chain) name() string { return c.Name }
 
-func find[T named](all []T, name string) (T, bool) {
+func indexed[T named](all []T) map[string]T {
+	m := make(map[string]T, len(all))
 	for _, x := range all {
-		if x.name() == name {
-			return x, true
-		}
+		m[x.name()] = x
 	}
-	var none T
-	return none, false
+	return m
 }
 
 func (t Table) sets(h Table, line func(string, ...any)) {
+	there := indexed(h.Sets)
 	for _, s := range t.Sets {
-		if _, ok := find(h.Sets, s.Name); ok {
+		if _, ok := there[s.Name]; ok {
 			continue
 		}
 		kind, spec := "set", "type "+s.KeyType
@@ -88,8 +88,9 @@ func (t Table) sets(h Table, line func(string, ...any)) {
 }
 
 func (t Table) chains(h Table, line func(string, ...any)) {
+	there := indexed(h.Chains)
 	for _, c := range t.Chains {
-		if _, ok := find(h.Chains, c.Name); ok {
+		if _, ok := there[c.Name]; ok {
 			continue
 		}
 		if c.Hook == "" {
@@ -99,7 +100,7 @@ func (t Table) chains(h Table, line func(string, ...any)) {
 		}
 	}
 	for _, c := range t.Chains {
-		old, ok := find(h.Chains, c.Name)
+		old, ok := there[c.Name]
 		if ok && slices.EqualFunc(c.Rules, old.Rules, sameRule) {
 			continue
 		}
@@ -119,9 +120,9 @@ const CommentPrefix = "sarn:"
 func sameRule(want, have string) bool { return have == "#"+RuleID(want) || have == want }
 
 func (t Table) elements(h Table, line func(string, ...any)) {
+	there := indexed(h.Sets)
 	for _, s := range t.Sets {
-		old, _ := find(h.Sets, s.Name)
-		added, gone := lists(s.Elements, old.Elements)
+		added, gone := lists(s.Elements, there[s.Name].Elements)
 		// A map's element cannot be given a new value while it is there.
 		if len(gone) > 0 {
 			line("delete element %s %s { %s }", t.ref(), s.Name, s.quoted(gone))
@@ -169,14 +170,15 @@ func (s Set) quoted(elements []string) string {
 }
 
 func (t Table) leftovers(h Table, line func(string, ...any)) {
+	sets, chains := indexed(t.Sets), indexed(t.Chains)
 	for _, c := range h.Chains {
-		if _, ok := find(t.Chains, c.Name); !ok {
+		if _, ok := chains[c.Name]; !ok {
 			line("flush chain %s %s", t.ref(), c.Name)
 			line("delete chain %s %s", t.ref(), c.Name)
 		}
 	}
 	for _, s := range h.Sets {
-		if _, ok := find(t.Sets, s.Name); !ok {
+		if _, ok := sets[s.Name]; !ok {
 			kind := "set"
 			if s.ValueType != "" {
 				kind = "map"
