@@ -13,6 +13,8 @@ import (
 type Plan struct {
 	Topology
 	Intent intent.Set
+
+	docs []intent.Document // to say where a problem stands
 }
 
 // Extra lets intent.Decode read the documents of a lab's file that are not intent.
@@ -27,7 +29,7 @@ func Parse(file string, data []byte, name string) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	var p Plan
+	p := Plan{docs: docs}
 	var wiring *intent.Document
 	for i, d := range docs {
 		switch v := d.Value.(type) {

@@ -92,6 +92,10 @@ func (l *Lab) build(ctx context.Context, p *Plan, progress func(string, ...any))
 		result, err = client.Apply(ctx, api.Change{Set: p.Intent, Create: true})
 		return err
 	})
+	var ps intent.Problems
+	if errors.As(err, &ps) {
+		return intent.Locate(ps, p.docs)
+	}
 	if err != nil {
 		return fmt.Errorf("give the controller its intent: %w", err)
 	}
@@ -182,8 +186,8 @@ func (e *stuckError) Error() string { return fmt.Sprintf("%s does not answer: %v
 func (e *stuckError) Unwrap() error { return e.err }
 
 // attend runs f while the lab's processes live. When one dies f is called off.
-func (l *Lab) attend(ctx context.Context, limit time.Duration, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+func (l *Lab) attend(whole context.Context, limit time.Duration, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(whole, limit)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- f(ctx) }()
@@ -192,6 +196,9 @@ func (l *Lab) attend(ctx context.Context, limit time.Duration, f func(context.Co
 	for {
 		select {
 		case err := <-done:
+			if whole.Err() != nil {
+				return whole.Err() // the user's, whatever it looked like to f
+			}
 			return err
 		case <-look.C:
 			ps, err := l.processes()
@@ -202,7 +209,7 @@ func (l *Lab) attend(ctx context.Context, limit time.Duration, f func(context.Co
 			}
 			if err != nil {
 				cancel()
-				<-done
+				<-done //nolint:errcheck // it was called off
 				return err
 			}
 		}

@@ -60,10 +60,8 @@ func (p probe) check(ctx context.Context, d *Directory, ears *listeners, wait ti
 		wait *= patience
 	}
 	rtt, err := p.send(ctx, ears, wait)
-	v.OK = (err == nil) == p.allowed()
-	var odd *onewayError
-	if errors.As(err, &odd) {
-		v.OK = false // it neither works nor is it kept out
+	if v.OK = err == nil; !p.allowed() {
+		v.OK = keptOut(err)
 	}
 	if err != nil {
 		v.Seen = d.tell(err, p.from)
@@ -80,6 +78,13 @@ func (p probe) check(ctx context.Context, d *Directory, ears *listeners, wait ti
 	}
 	v.OK = v.OK && err == nil && d.sameHops(p.Hops, path, p.from)
 	return v
+}
+
+// keptOut reports whether err says that a packet was refused or got lost. Other errors
+// say that it was not sent at all, or that it arrived and only its answer got lost.
+func keptOut(err error) bool {
+	var r *refusal
+	return errors.Is(err, errSilent) || errors.As(err, &r)
 }
 
 func (p probe) send(ctx context.Context, ears *listeners, wait time.Duration) (time.Duration, error) {
