@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -226,6 +228,51 @@ node: host1
 		t.Error("a translated network is open to the outside")
 	}
 	f.sh("internet", "ping -c 1 -W 2 10.10.40.3")
+}
+
+// TestOneArmedRouter has a router with a single interface, which is the way to the
+// fabric and to the internet: what goes out is translated, what stays is not.
+func TestOneArmedRouter(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "lab.yaml")
+	if err := os.WriteFile(file, []byte(`
+kind: Lab
+name: one-armed
+networks: [{name: lan, cidr: 192.168.56.0/24}]
+machines:
+  - name: router
+    interfaces: [{name: eth0, network: lan, address: 192.168.56.1}]
+    gateway: 192.168.56.254
+  - name: internet
+    interfaces: [{name: eth0, network: lan, address: 192.168.56.254}]
+---
+{kind: Node, name: host1, role: host, address: 192.168.56.11, interface: eth0}
+---
+{kind: Node, name: host2, role: host, address: 192.168.56.12, interface: eth0}
+---
+{kind: Node, name: router, role: router, address: 192.168.56.1, interface: eth0}
+---
+{kind: VPC, name: main, cidrs: [10.10.0.0/16]}
+---
+{kind: Subnet, name: net1, vpc: main, cidr: 10.10.10.0/24, nat: true}
+---
+{kind: Port, name: a, subnet: net1, node: host1, address: 10.10.10.10}
+---
+{kind: Port, name: b, subnet: net1, node: host2, address: 10.10.10.11}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := upFile(t, file)
+	for target, want := range map[string]string{"b": "10.10.10.10", "host2": "10.10.10.10", "internet": "192.168.56.1"} {
+		w := f.listen(target, "eth0")
+		f.sh("a", "ping -c 1 -W 2 "+target)
+		got := w.await(1, time.Second, icmp(8))
+		if len(got) == 0 {
+			t.Fatalf("%s did not see the ping", target)
+		}
+		if p, _ := parseIP(got[0].data); p.src.String() != want {
+			t.Errorf("%s sees %s, not %s", target, p.src, want)
+		}
+	}
 }
 
 // TestStrictReversePath has the strict check of the distributions on before the

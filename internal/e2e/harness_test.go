@@ -76,9 +76,15 @@ type fabric struct {
 // up brings a lab up from an example.
 func up(t *testing.T, example string) fabric {
 	t.Helper()
+	return upFile(t, filepath.Join("../../examples", example))
+}
+
+// upFile brings a lab up from any file.
+func upFile(t *testing.T, file string) fabric {
+	t.Helper()
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
 	f := fabric{t, strings.TrimRight(name[:min(len(name), 40)], "-")}
-	if out, err := exec.Command(program, "lab", "up", filepath.Join("../../examples", example), "--name", f.name).CombinedOutput(); err != nil {
+	if out, err := exec.Command(program, "lab", "up", file, "--name", f.name).CombinedOutput(); err != nil {
 		t.Fatalf("lab up: %v\n%s", err, out)
 	}
 	t.Cleanup(func() {
