@@ -3,7 +3,7 @@
 # pinged, the routing tables shown, and a word on what to try next.
 set -eu
 cd "$(dirname "$0")/.."
-sarn=bin/sarn
+sarn=${SARN:-bin/sarn}
 
 title() { printf '\n== %s\n' "$*"; }
 show() { # NODE COMMAND...: print it as it would be typed, then run it
@@ -32,14 +32,14 @@ title "vm1 sees vm3, which is on the other host, at the bridge's MAC address"
 show vm1 ping -c 1 -q vm3
 show vm1 ip neigh
 
-cat <<'EOF'
+cat <<EOF
 
 == The lab is up. Try:
-bin/sarn lab shell                                  # then: vm1 ping vm3
-bin/sarn lab exec vm1 -- traceroute -n vm3
-bin/sarn lab exec lan -- tcpdump -ni lan icmp       # what the LAN sees: plain packets, no VM's ARP
-bin/sarn port create vm7 --subnet net2 --node host2 --wait && bin/sarn lab exec vm7 -- ping -c 1 vm1
-bin/sarn status
-bin/sarn lab test examples/two-hosts.test.yaml
-bin/sarn lab down
+$sarn lab shell                              # then: vm1 ping vm3
+$sarn lab exec vm1 -- traceroute -n vm3
+$sarn lab exec lan -- timeout 5 tcpdump -ni bridge -c 4   # the LAN sees plain packets and no VM's ARP
+$sarn port create vm7 --subnet net2 --node host2 --wait && $sarn lab exec vm7 -- ping -c 1 vm1
+$sarn status
+$sarn lab test examples/two-hosts.test.yaml
+$sarn lab down
 EOF
