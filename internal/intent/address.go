@@ -1,6 +1,7 @@
 package intent
 
 import (
+	"bytes"
 	"encoding"
 	"fmt"
 	"net"
@@ -87,6 +88,9 @@ func (m *MAC) UnmarshalText(b []byte) error {
 	hw, err := net.ParseMAC(string(b))
 	if err != nil || len(hw) != 6 {
 		return fmt.Errorf("%q is not a MAC address; write it like 0a:5a:0a:0a:0a:0a", b)
+	}
+	if bytes.Equal(hw, make(net.HardwareAddr, 6)) {
+		return fmt.Errorf("%q is no device's address; leave it out to have one made", b)
 	}
 	if hw[0]&1 == 1 {
 		return fmt.Errorf("%q is a multicast address: a port's MAC has an even first byte", b)

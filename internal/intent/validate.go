@@ -2,6 +2,7 @@ package intent
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 )
 
@@ -9,9 +10,12 @@ import (
 // still: see compile.Device.
 const MaxName = 40
 
+// maxCIDRs is how many address blocks a VPC may have.
+const maxCIDRs = 16
+
 var (
 	nameRE  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
-	ifaceRE = regexp.MustCompile(`^[^\s/:]{1,15}$`) // net/core/dev.c, dev_valid_name
+	ifaceRE = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,15}$`)
 	netnsRE = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$`)
 )
 
@@ -42,9 +46,23 @@ func (c *check) ref(field, name, what string) {
 	}
 }
 
+// CheckInterface says what is wrong with the name of a network interface other than
+// the loopback device, or returns nil. The kernel allows more (dev_valid_name,
+// net/core/dev.c), but takes % for a template, and all and default name no device in
+// /proc/sys; nft has its own use for quotes and *.
+func CheckInterface(name string) error {
+	switch {
+	case !ifaceRE.MatchString(name) || name == "." || name == "..":
+		return fmt.Errorf("%q is not an interface name: 1 to 15 letters, digits, '.', '_' or '-'", name)
+	case name == "lo" || name == "all" || name == "default":
+		return fmt.Errorf("%q is a name that the kernel keeps for itself; use another", name)
+	}
+	return nil
+}
+
 func (c *check) iface(field, name string) {
-	if name == "." || name == ".." || !ifaceRE.MatchString(name) {
-		c.fail(field, "%q is not an interface name: 1 to 15 characters, no space, '/' or ':'", name)
+	if err := CheckInterface(name); err != nil {
+		c.fail(field, "%v", err)
 	}
 }
 
@@ -54,6 +72,10 @@ func (v *VPC) Validate() []FieldError {
 	c.head(&v.Header)
 	if len(v.CIDRs) == 0 {
 		c.fail("cidrs", "is missing; give at least one address block, such as 10.10.0.0/16")
+	}
+	if len(v.CIDRs) > maxCIDRs {
+		c.fail("cidrs", "holds %d address blocks; a VPC has at most %d", len(v.CIDRs), maxCIDRs)
+		return c.errs
 	}
 	for i, a := range v.CIDRs {
 		switch {
@@ -160,10 +182,10 @@ func (p *Port) Validate() []FieldError {
 		if p.Attach.Interface != "" {
 			c.iface("attach.interface", p.Attach.Interface)
 		}
-		if p.Attach.Interface == "lo" {
-			c.fail("attach.interface", "lo is the namespace's loopback; use another name")
-		}
 	case AttachTap:
+		if p.Attach.Owner == math.MaxUint32 {
+			c.fail("attach.owner", "%d is not a user ID", p.Attach.Owner)
+		}
 		if p.Attach.Namespace != "" {
 			c.fail("attach.namespace", "belongs to a netns; this port is a tap")
 		}

@@ -48,7 +48,13 @@ func TestValidate(t *testing.T) {
 		{port(intent.Attach{Owner: 1}), "attach.owner: belongs to a tap"},
 		{port(intent.Attach{Namespace: "../etc"}), `attach.namespace: "../etc" is not a namespace's name`},
 		{port(intent.Attach{Namespace: ".."}), `attach.namespace: ".." is not a namespace's name`},
-		{port(intent.Attach{Interface: "lo"}), "attach.interface: lo is the namespace's loopback"},
+		{port(intent.Attach{Interface: "lo"}), `attach.interface: "lo" is a name that the kernel keeps`},
+		{port(intent.Attach{Interface: "x%d"}), `attach.interface: "x%d" is not an interface name`},
+		{port(intent.Attach{Interface: "ééééé"}), `attach.interface: "ééééé" is not an interface name`},
+		{port(intent.Attach{Interface: "default"}), `attach.interface: "default" is a name that the kernel keeps`},
+		{port(intent.Attach{Type: "tap", Owner: 1<<32 - 1}), "attach.owner: 4294967295 is not a user ID"},
+		{&intent.Node{Header: head("n"), Role: "router", Address: addr("192.168.0.1"), Interface: "eth0", Uplink: `a";drop;#`}, "uplink: "},
+		{&intent.VPC{Header: head("v"), CIDRs: make([]intent.CIDR, 2000)}, "cidrs: holds 2000 address blocks; a VPC has at most 16"},
 		{port(intent.Attach{Interface: ".."}), `attach.interface: ".." is not an interface name`},
 	} {
 		var got []string

@@ -1,17 +1,19 @@
 package intent
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // Document is one YAML document of a file.
@@ -26,84 +28,165 @@ type Document struct {
 // the same file, such as a lab's wiring. The key is the kind.
 type Extra map[string]func() any
 
-// Decode reads the YAML documents of a file, strictly: an unknown kind or field, a
-// repeated field or a value of the wrong type is a Problem with file and line,
-// and all of them are reported together. Objects are not validated beyond that;
-// see Set.Check.
-func Decode(file string, data []byte, extra Extra) (docs []Document, err error) {
-	// The YAML library panics on some tags and anchors that make no sense, such as a
-	// tag on nothing; fuzzing finds them. A user gets a sentence all the same.
-	defer func() {
-		if recover() != nil {
-			docs, err = nil, Problems{{File: file, Line: 1, FieldError: FieldError{"", "is not YAML that can be read; look for a stray '!', '&' or '*'"}}}
-		}
-	}()
-	tree, err := parser.ParseBytes(data, 0)
+// Decode reads the YAML (or JSON) documents of a file, strictly: an unknown kind or
+// field, a repeated field, a value of the wrong type and whatever Validate finds are
+// Problems with file and line, and all of them are reported together. A document that
+// is a list holds one object an element. Values of extra kinds are not validated.
+func Decode(file string, data []byte, extra Extra) ([]Document, error) {
+	tree, err := parse(file, bytes.TrimPrefix(data, []byte("\ufeff")))
 	if err != nil {
-		return nil, Problems{problemOf(file, 1, err)}
+		return nil, err
 	}
-	var ps Problems
-	for _, d := range tree.Docs {
-		if d.Body == nil {
+	d := decoder{file: file, extra: extra}
+	for _, doc := range tree.Docs {
+		list, ok := doc.Body.(*ast.SequenceNode)
+		if !ok {
+			d.document(doc.Body)
 			continue
 		}
-		doc, err := decodeDocument(file, d.Body, extra)
-		if err != nil {
-			ps = append(ps, *err)
-			continue
-		}
-		if doc != nil {
-			docs = append(docs, *doc)
+		for _, n := range list.Values {
+			d.document(n)
 		}
 	}
-	if len(ps) > 0 {
-		return nil, ps
+	d.validate()
+	if len(d.problems) > 0 {
+		slices.SortStableFunc(d.problems, func(a, b Problem) int { return a.Line - b.Line })
+		return nil, d.problems
 	}
-	return docs, nil
+	return d.docs, nil
 }
 
-func decodeDocument(file string, node ast.Node, extra Extra) (*Document, *Problem) {
+const unreadable = "is not YAML that can be read; look for a stray '!', '&' or '*'"
+
+// The YAML library panics on some tags and anchors that make no sense, such as a tag
+// on nothing; fuzzing finds them. A user gets a sentence all the same.
+
+func parse(file string, data []byte) (tree *ast.File, err error) {
+	defer func() {
+		if recover() != nil {
+			err = Problems{{File: file, Line: 1, FieldError: FieldError{"", unreadable}}}
+		}
+	}()
+	if tree, err = parser.ParseBytes(data, 0); err != nil {
+		return nil, Problems{problemOf(file, 1, err)}
+	}
+	return tree, nil
+}
+
+type decoder struct {
+	file     string
+	extra    Extra
+	docs     []Document
+	problems Problems
+}
+
+func (d *decoder) fail(line int, kind, field, format string, args ...any) {
+	d.problems = append(d.problems, Problem{
+		Ref: Ref{Kind: Kind(kind)}, File: d.file, Line: line, FieldError: FieldError{field, fmt.Sprintf(format, args...)},
+	})
+}
+
+// document decodes one object.
+func (d *decoder) document(node ast.Node) {
+	switch node.(type) {
+	case nil, *ast.NullNode, *ast.CommentGroupNode:
+		return
+	}
 	line := node.GetToken().Position.Line
+	defer func() {
+		if recover() != nil {
+			d.fail(line, "", "", unreadable)
+		}
+	}()
 	body, ok := node.(*ast.MappingNode)
 	if !ok {
-		if _, empty := node.(*ast.NullNode); empty {
-			return nil, nil
-		}
-		if _, comment := node.(*ast.CommentGroupNode); comment {
-			return nil, nil
-		}
-		return nil, &Problem{File: file, Line: line, FieldError: FieldError{"", "a document is a list of `field: value` lines, beginning with `kind:`"}}
+		d.fail(line, "", "", "a document is a list of `field: value` lines, beginning with `kind:`")
+		return
 	}
-	line = body.Values[0].Key.GetToken().Position.Line
+	line = firstKey(body).GetToken().Position.Line
 	at := slices.IndexFunc(body.Values, func(v *ast.MappingValueNode) bool { return keyOf(v) == "kind" })
 	if at < 0 {
-		return nil, &Problem{File: file, Line: line, FieldError: FieldError{"kind", "is missing; use one of " + kindWords(extra)}}
+		d.fail(line, "", "kind", "is missing; use one of %s", kindWords(d.extra))
+		return
 	}
-	kindNode := body.Values[at]
-	var kind string
-	if s, ok := kindNode.Value.(*ast.StringNode); ok {
-		kind = s.Value
-	}
-	var value any
-	if o := New(Kind(kind)); o != nil {
-		value = o
-	} else if mk, ok := extra[kind]; ok {
-		value = mk()
-	} else {
-		return nil, &Problem{
-			File: file, Line: kindNode.Key.GetToken().Position.Line,
-			FieldError: FieldError{"kind", fmt.Sprintf("%q is not a kind; use one of %s", kind, kindWords(extra))},
-		}
+	kind := textOf(body.Values[at].Value)
+	value := d.empty(kind)
+	if value == nil {
+		d.fail(body.Values[at].Key.GetToken().Position.Line, "", "kind", "%q is not a kind; use one of %s", kind, kindWords(d.extra))
+		return
 	}
 	body.Values = slices.Delete(body.Values, at, at+1)
-	if len(body.Values) > 0 {
-		if err := yaml.NodeToValue(body, value, yaml.Strict()); err != nil {
-			p := problemOf(file, line, err)
-			p.Kind = Kind(kind)
-			return nil, &p
+	if d.decode(kind, line, body, value) {
+		d.docs = append(d.docs, Document{File: d.file, Line: line, Value: value, body: body})
+	}
+}
+
+func (d *decoder) empty(kind string) any {
+	if o := New(Kind(kind)); o != nil {
+		return o
+	}
+	if mk, ok := d.extra[kind]; ok {
+		return mk()
+	}
+	return nil
+}
+
+// decode fills value from body. A field that is not known is reported and taken out,
+// so that the others are reported too.
+func (d *decoder) decode(kind string, line int, body *ast.MappingNode, value any) bool {
+	if at, err := asWritten(body, reflect.TypeOf(value)); err != nil {
+		d.fail(at, kind, "", "%v", err)
+		return false
+	}
+	good := true
+	for len(body.Values) > 0 {
+		err := yaml.NodeToValue(body, value, yaml.Strict())
+		if err == nil {
+			break
+		}
+		p := problemOf(d.file, line, err)
+		p.Kind = Kind(kind)
+		d.problems, good = append(d.problems, p), false
+		var unknown *yaml.UnknownFieldError
+		if !errors.As(err, &unknown) || !remove(body, unknown.Token) {
+			break
 		}
 	}
-	return &Document{File: file, Line: line, Value: value, body: body}, nil
+	return good
+}
+
+// remove takes the field that begins with the token out of a mapping.
+func remove(body *ast.MappingNode, t *token.Token) bool {
+	for i, v := range body.Values {
+		if v.Key.GetToken() == t {
+			body.Values = slices.Delete(body.Values, i, i+1)
+			return true
+		}
+		if inner, ok := v.Value.(*ast.MappingNode); ok && remove(inner, t) {
+			return true
+		}
+	}
+	return false
+}
+
+// validate reports what is wrong with each object seen alone, and names that stand
+// twice in the file.
+func (d *decoder) validate() {
+	seen := map[Ref]bool{}
+	for _, doc := range d.docs {
+		o, ok := doc.Value.(Object)
+		if !ok {
+			continue
+		}
+		ref := RefOf(o)
+		for _, e := range o.Validate() {
+			d.problems = append(d.problems, Problem{Ref: ref, FieldError: e, File: doc.File, Line: doc.LineOf(e.Field)})
+		}
+		if seen[ref] && ref.Name != "" {
+			d.problems = append(d.problems, Problem{Ref: ref, FieldError: FieldError{"name", "stands twice in this file"}, File: doc.File, Line: doc.LineOf("name")})
+		}
+		seen[ref] = true
+	}
 }
 
 // problemOf turns a YAML library's error into a Problem: its first line, and the
@@ -138,64 +221,6 @@ func kindWords(extra Extra) string {
 	}
 	slices.Sort(words[len(Kinds):])
 	return strings.Join(words, ", ")
-}
-
-// LineOf returns the line on which the field stands, or the line of what holds it
-// as far as the document says. The field is a path of names, such as "attach.type";
-// an element of a list is named by its `name:` or its place in the list.
-func (d Document) LineOf(field string) int {
-	line := d.Line
-	var at ast.Node = d.body
-	for _, name := range strings.Split(field, ".") {
-		value, key := child(at, name)
-		if value == nil {
-			break
-		}
-		line, at = key.GetToken().Position.Line, value
-	}
-	return line
-}
-
-// child returns what n holds under the name, and the node that its line begins with.
-func child(n ast.Node, name string) (value, key ast.Node) {
-	switch n := n.(type) {
-	case *ast.MappingNode:
-		if n == nil {
-			return nil, nil
-		}
-		for _, v := range n.Values {
-			if keyOf(v) == name {
-				return v.Value, v.Key
-			}
-		}
-	case *ast.SequenceNode:
-		for i, v := range n.Values {
-			if called, _ := child(v, "name"); called != nil && called.String() == name || strconv.Itoa(i) == name {
-				return v, firstKey(v)
-			}
-		}
-	}
-	return nil, nil
-}
-
-func firstKey(n ast.Node) ast.Node {
-	if m, ok := n.(*ast.MappingNode); ok && len(m.Values) > 0 {
-		return m.Values[0].Key
-	}
-	return n
-}
-
-// Locate fills in where each problem's object was read from.
-func Locate(ps Problems, docs []Document) Problems {
-	out := slices.Clone(ps)
-	for i, p := range out {
-		for _, d := range docs {
-			if o, ok := d.Value.(Object); ok && RefOf(o) == p.Ref {
-				out[i].File, out[i].Line = d.File, d.LineOf(p.Field)
-			}
-		}
-	}
-	return out
 }
 
 // WriteYAML writes the objects as YAML documents that Decode reads back.

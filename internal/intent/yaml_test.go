@@ -23,13 +23,13 @@ func TestDecodeSaysWhatIsWrongAndWhere(t *testing.T) {
 		"unknown kind":    {"# hello\n\nkind: Subnets\nname: s\n", `f.yaml:3: kind: "Subnets" is not a kind; use one of Node, VPC, Subnet, Port, Lab`},
 		"no kind":         {"\nname: s\n", `f.yaml:2: kind: is missing; use one of Node, VPC, Subnet, Port, Lab`},
 		"kind not text":   {"kind: [VPC]\n", `f.yaml:1: kind: "" is not a kind`},
-		"second doc":      {"kind: VPC\nname: v\n---\nkind: Subnet\nname: s\ncidr: 10.10.10.0/33\n", `f.yaml:6: "10.10.10.0/33" is not an IPv4 address block; write it like 10.10.10.0/24`},
+		"second doc":      {"kind: VPC\ncidrs: [10.0.0.0/8]\nname: v\n---\nkind: Subnet\nname: s\ncidr: 10.10.10.0/33\n", `f.yaml:7: "10.10.10.0/33" is not an IPv4 address block; write it like 10.10.10.0/24`},
 		"host bits":       {"kind: Subnet\ncidr: 10.10.10.1/24\n", `f.yaml:2: "10.10.10.1/24" has bits set after its prefix; did you mean 10.10.10.0/24?`},
 		"ipv6":            {"kind: Port\naddress: fe80::1\n", `f.yaml:2: "fe80::1" is not an IPv4 address; write it like 10.10.10.10`},
 		"mac":             {"kind: Port\nmac: 01:00:00:00:00:01\n", `f.yaml:2: "01:00:00:00:00:01" is a multicast address: a port's MAC has an even first byte`},
 		"wrong type":      {"kind: Subnet\nname: s\nnat: maybe\n", `f.yaml:3: `},
 		"twice":           {"kind: Subnet\nname: s\nname: t\n", `f.yaml:3: `},
-		"list":            {"- kind: VPC\n", "f.yaml:1: a document is a list of `field: value` lines"},
+		"list":            {"- - kind: VPC\n", "f.yaml:1: a document is a list of `field: value` lines"},
 		"scalar":          {"hello\n", "f.yaml:1: a document is a list of `field: value` lines"},
 		"broken":          {"kind: VPC\nname: [\n", `f.yaml:2: `},
 		"tab":             {"kind: VPC\n\tname: v\n", `f.yaml:2: `},
@@ -100,30 +100,74 @@ func TestExampleRoundTrip(t *testing.T) {
 }
 
 func TestProblemsFindTheirLine(t *testing.T) {
-	docs, err := intent.Decode("f.yaml", []byte(`kind: Port
+	_, err := intent.Decode("f.yaml", []byte(`kind: Port
 name: p1
+foo: 1
+bar: 2
 ---
 kind: Port
 name: p2
 subnet: s
 attach:
   type: nothing
+---
+{kind: VPC}
+---
+{}
+---
+kind: Port
+name: p2
+node: n
+subnet: s
 `), nil)
+	want := `f.yaml:3: unknown field "foo"
+f.yaml:4: unknown field "bar"
+f.yaml:6: port "p2": node: is missing; name the host node
+f.yaml:10: port "p2": attach.type: "nothing" is not a way to attach; use netns or tap
+f.yaml:12: name: is missing
+f.yaml:12: cidrs: is missing; give at least one address block, such as 10.10.0.0/16
+f.yaml:14: kind: is missing; use one of Node, VPC, Subnet, Port
+f.yaml:17: port "p2": name: stands twice in this file`
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
+func TestLocateFindsWhatTheControllerSays(t *testing.T) {
+	docs, err := intent.Decode("f.yaml", []byte("kind: Port\nname: p\nnode: n\nsubnet: s\nattach:\n  type: tap\n"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var set intent.Set
-	for _, d := range docs {
-		set.Add(d.Value.(intent.Object))
+	said := intent.Problems{{Ref: intent.Ref{Kind: intent.KindPort, Name: "p"}, FieldError: intent.FieldError{Field: "attach.type", Message: "no"}}}
+	if got := intent.Locate(said, docs).Error(); got != `f.yaml:6: port "p": attach.type: no` {
+		t.Errorf("got %s", got)
 	}
-	got := intent.Locate(set.Check(), docs).Error()
-	want := `f.yaml:1: port "p1": subnet: is missing; name the subnet
-f.yaml:1: port "p1": node: is missing; name the host node
-f.yaml:5: port "p2": node: is missing; name the host node
-f.yaml:8: port "p2": attach.type: "nothing" is not a way to attach; use netns or tap`
-	want = strings.Replace(want, "f.yaml:5: port \"p2\": node", "f.yaml:4: port \"p2\": node", 1)
-	if got != want {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
+}
+
+// TestTextIsAsWritten holds names that YAML would take for something else.
+func TestTextIsAsWritten(t *testing.T) {
+	for text, want := range map[string]string{
+		"name: 010": "010", "name: 0x1f": "0x1f", "name: 1e3": "1e3", "name: true": "true", "name: &n x": "x", `name: "7"`: "7",
+	} {
+		docs, err := intent.Decode("f", []byte("\ufeffkind: &k VPC\ncidrs: [10.0.0.0/8]\n"+text+"\n"), nil)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if got := docs[0].Value.(*intent.VPC).Name; got != want {
+			t.Errorf("%s: got %q", text, got)
+		}
+	}
+	_, err := intent.Decode("f", []byte("kind: Port\nname: p\nsubnet: s\nnode: n\nattach:\n  type: tap\n  owner: 1.5\n"), nil)
+	if err == nil || err.Error() != "f:7: attach: owner: 1.5 is not a whole number" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestJSONIsRead(t *testing.T) {
+	docs, err := intent.Decode("f.json", []byte(`[{"kind": "VPC", "name": "a", "cidrs": ["10.0.0.0/8"]}, {"kind": "Port", "name": "p", "subnet": "s", "node": "n", "revision": 7}]`), nil)
+	if err != nil || len(docs) != 2 || docs[1].Value.(*intent.Port).Revision != 7 {
+		t.Errorf("got %v, %v", docs, err)
 	}
 }
 
