@@ -67,8 +67,12 @@ type said struct {
 }
 
 const (
-	// settle is how long a kernel change waits for more to come before a pass.
-	settle = 50 * time.Millisecond
+	// A kernel change waits for more to come before a pass: at first not long, and
+	// longer as long as passes find nothing to do, since then it is others who make
+	// the kernel busy.
+	firstSettle, lastSettle = 50 * time.Millisecond, time.Second
+	// telling bounds how long a report may hold up passes.
+	telling = 5 * time.Second
 	// rounds bounds how often a pass applies until the diff is empty. One is
 	// enough unless an op takes others' work with it.
 	rounds                = 3
@@ -174,32 +178,43 @@ func (a *Agent) watch(ctx context.Context) {
 	}
 }
 
-// reconcile makes a pass whenever something calls for it.
+// reconcile makes a pass whenever something calls for it: at once for a new wish,
+// after a while for a change of the kernel, and after a failed pass not before its
+// time, since what the pass did is a change of the kernel too.
 func (a *Agent) reconcile(ctx context.Context) {
 	check := time.NewTicker(a.cfg.Check)
 	defer check.Stop()
-	retry := firstRetry
-	var again <-chan time.Time
+	retry, settle := firstRetry, firstSettle
+	var again <-chan time.Time // set after a failed pass
 	var seen *api.NodeEvent
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-a.wake:
+			if a.event() == seen && again != nil {
+				continue
+			}
 		case <-check.C:
 		case <-again:
 		}
-		if a.event() == seen && !a.settled(ctx) { // not the wish but the kernel has changed
+		if a.event() == seen && !a.settled(ctx, settle) {
 			return
 		}
 		wanted := a.event()
 		if wanted == nil {
 			continue
 		}
-		seen = wanted
-		again = nil
-		if err := a.pass(ctx, wanted); err != nil && ctx.Err() == nil {
-			a.log.Error("pass failed", "revision", wanted.Revision, "error", err, "retry", retry)
+		if wanted != seen {
+			retry = firstRetry
+		}
+		seen, again = wanted, nil
+		ops, err := a.pass(ctx, wanted)
+		settle = min(2*settle, lastSettle)
+		if ops > 0 {
+			settle = firstSettle
+		}
+		if err != nil {
 			again = time.After(retry)
 			retry = min(2*retry, lastRetry)
 		} else {
@@ -208,50 +223,64 @@ func (a *Agent) reconcile(ctx context.Context) {
 	}
 }
 
-// settled gives a burst of kernel changes time to end. What it drains is looked at
-// after it.
-func (a *Agent) settled(ctx context.Context) bool {
-	if !sleep(ctx, settle) {
-		return false
+// settled gives a burst of kernel changes time to end, unless a new wish comes. What it
+// drains is looked at after it.
+func (a *Agent) settled(ctx context.Context, settle time.Duration) bool {
+	before, end := a.event(), time.After(settle)
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-a.wake:
+			if a.event() != before {
+				return true
+			}
+		case <-end:
+			return true
+		}
 	}
-	select {
-	case <-a.wake:
-	default:
-	}
-	return true
 }
 
-// pass makes the kernel hold what is wanted and reports how that went.
-func (a *Agent) pass(ctx context.Context, wanted *api.NodeEvent) error {
+// pass makes the kernel hold what is wanted, reports how that went, and returns how
+// many ops it took. Its error is for trying again; it has been logged.
+func (a *Agent) pass(ctx context.Context, wanted *api.NodeEvent) (int, error) {
 	began := time.Now()
 	n, err := a.converge(ctx, wanted.State)
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return n, ctx.Err()
 	}
 	if n > 0 {
 		a.log.Info("applied", "revision", wanted.Revision, "ops", n, "took", time.Since(began).Round(time.Microsecond))
 	}
-	if err == nil {
+	if err != nil {
+		a.log.Error("pass failed", "revision", wanted.Revision, "error", err)
+	} else {
 		a.becomeReady()
 	}
-	a.report(ctx, wanted, err)
-	return err
+	if rerr := a.report(ctx, wanted, err); rerr != nil && ctx.Err() == nil {
+		a.log.Warn("report not delivered", "error", rerr)
+		return n, errors.Join(err, rerr)
+	}
+	return n, err
 }
 
-// report tells the controller how a pass went, unless it said so before. A report
-// that is lost is made up for when the stream comes back, with a new event.
-func (a *Agent) report(ctx context.Context, wanted *api.NodeEvent, err error) {
+// report tells the controller how a pass went, unless it said so before.
+func (a *Agent) report(ctx context.Context, wanted *api.NodeEvent, err error) error {
 	r := api.NodeReport{Revision: wanted.Revision, AppliedAt: time.Now(), Version: a.cfg.Version}
 	if err != nil {
 		r.Error = err.Error()
 	}
-	if now := (said{wanted, r.Error}); now != a.told {
-		if err := a.source.Report(ctx, a.cfg.Node, r); err != nil {
-			a.log.Warn("report not delivered", "error", err)
-			return
-		}
-		a.told = now
+	now := said{wanted, r.Error}
+	if now == a.told {
+		return nil
 	}
+	ctx, stop := context.WithTimeout(ctx, telling)
+	defer stop()
+	if err := a.source.Report(ctx, a.cfg.Node, r); err != nil {
+		return err
+	}
+	a.told = now
+	return nil
 }
 
 func (a *Agent) becomeReady() {
@@ -266,24 +295,25 @@ func (a *Agent) becomeReady() {
 // ops that took.
 func (a *Agent) converge(ctx context.Context, want netstate.Machine) (int, error) {
 	done := 0
-	var ops []netstate.Op
 	for range rounds {
 		have, err := a.kernel.Read(ctx, want)
 		if err != nil {
 			return done, fmt.Errorf("read the kernel's state: %w", err)
 		}
-		if ops, err = netstate.Diff(want, have); err != nil || len(ops) == 0 {
-			return done, err
+		// An error with ops is about a part of the machine; the rest is done.
+		ops, conflict := netstate.Diff(want, have)
+		if len(ops) == 0 {
+			return done, conflict
 		}
 		for _, op := range ops {
 			a.log.Debug("apply", "command", op.Command())
 		}
 		if err := a.kernel.Apply(ctx, ops); err != nil {
-			return done, err
+			return done, errors.Join(conflict, err)
 		}
 		done += len(ops)
 	}
-	return done, fmt.Errorf("after %d rounds the kernel still differs: %s", rounds, ops[0].Command())
+	return done, fmt.Errorf("after %d rounds the kernel still differs from what is wanted", rounds)
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

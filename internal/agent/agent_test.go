@@ -124,8 +124,10 @@ func TestAppliesReportsAndHeals(t *testing.T) {
 	}
 
 	healed := make(chan struct{})
-	k.Fail = func(netstate.Op) error { close(healed); k.Fail = nil; return nil }
-	k.Edit(func(m netstate.Machine) { m[""].Routes = nil })
+	k.Edit(func(m netstate.Machine) {
+		k.Fail = func(netstate.Op) error { close(healed); k.Fail = nil; return nil }
+		m[""].Routes = nil
+	})
 	next(t, healed)
 }
 
@@ -174,7 +176,7 @@ func TestNoStateNoWrite(t *testing.T) {
 func TestReportsFailureAndTriesAgain(t *testing.T) {
 	src, k := newSource(), netstatetest.New("eth0")
 	fail := errors.New("no buffer space")
-	tries := 0
+	tries := 0 // only Apply asks, one op after the other
 	k.Fail = func(netstate.Op) error {
 		if tries++; tries <= 2 {
 			return fail
@@ -191,6 +193,64 @@ func TestReportsFailureAndTriesAgain(t *testing.T) {
 	if r = next(t, src.reports); r.Error != "" || r.Revision != 3 {
 		t.Errorf("the same failure was told twice, or it never healed: %+v", r)
 	}
+}
+
+// TestAFailedPassWaits has a pass that changes the kernel and then fails: its own
+// change must not start the next one.
+func TestAFailedPassWaits(t *testing.T) {
+	src, k := newSource(), netstatetest.New("eth0")
+	tries := make(chan time.Time, 100)
+	k.Fail = func(op netstate.Op) error {
+		if r, ok := op.Object.(netstate.Route); ok && r.Dst.String() == "10.0.1.0/24" {
+			tries <- time.Now()
+			// Somebody undoes the half that worked, as the kernel itself does with
+			// what hangs on a link that is made anew.
+			go k.Edit(func(m netstate.Machine) { m[""].Routes = nil })
+			return errors.New("cannot")
+		}
+		return nil
+	}
+	start(t, src, k, io.Discard)
+	next(t, src.haves)
+	src.events <- event(3, state("10.0.0.0/24", "10.0.1.0/24"))
+	first := next(t, tries)
+	var last time.Time
+	const more = 3
+	for range more {
+		last = next(t, tries)
+	}
+	// 200, 400 and 800 ms of waiting, against 50 each if changes counted.
+	if took := last.Sub(first); took < time.Second {
+		t.Errorf("%d more tries within %s", more, took)
+	}
+}
+
+// TestAHungControllerHoldsUpNothing has reports that never end: passes go on.
+func TestAHungControllerHoldsUpNothing(t *testing.T) {
+	src, k := newSource(), netstatetest.New("eth0")
+	src.reports = make(chan api.NodeReport) // nobody takes them
+	start(t, hung{src}, k, io.Discard)
+	next(t, src.haves)
+	src.events <- event(3, state("10.0.0.0/24"))
+	src.events <- event(4, state("10.0.1.0/24"))
+	deadline := time.After(10 * time.Second)
+	for tick := time.NewTicker(10 * time.Millisecond); ; {
+		select {
+		case <-tick.C:
+			if got := routes(k); len(got) == 1 && got[0] == "10.0.1.0/24" {
+				return
+			}
+		case <-deadline:
+			t.Fatal("the second state never came into force")
+		}
+	}
+}
+
+type hung struct{ *source }
+
+func (hung) Report(ctx context.Context, _ string, _ api.NodeReport) error {
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 func TestConflictChangesNothing(t *testing.T) {

@@ -57,7 +57,7 @@ func (b *builder) bridge(s *intent.Subnet) {
 	// proxy_arp answers for what lies beyond other interfaces, proxy_arp_pvlan for
 	// what lies beyond this one: its isolated ports (arp_fwd_pvlan, net/ipv4/arp.c).
 	b.sysctl("1", conf+"forwarding", conf+"proxy_arp", conf+"proxy_arp_pvlan")
-	b.sysctl("0", conf+"send_redirects")
+	b.sysctl("0", conf+"send_redirects", conf+"accept_redirects")
 	// The kernel would wait up to 0.8 s before it answers for somebody else.
 	b.sysctl("0", "net/ipv4/neigh/"+dev+"/proxy_delay")
 	b.sysctl("1", "net/ipv6/conf/"+dev+"/disable_ipv6")
@@ -92,11 +92,13 @@ func (b *builder) toPort(table uint32, p *intent.Port) {
 	b.route(netstate.Route{Table: table, Dst: p.Address.Host(), Link: BridgeDevice(p.Subnet)})
 }
 
-// via routes dst to the subnet's router. Without one it stays unreachable.
+// via routes dst to the subnet's router. Without one it is unreachable.
 func (b *builder) via(table uint32, dst netip.Prefix, s *intent.Subnet, src netip.Addr) {
+	route := netstate.Route{Table: table, Dst: dst, Type: netstate.Unreachable}
 	if r := b.routerOf(s); r != nil {
-		b.route(netstate.Route{Table: table, Dst: dst, Via: r.Address.Addr, Link: b.node.Interface, Src: src})
+		route = netstate.Route{Table: table, Dst: dst, Via: r.Address.Addr, Link: b.node.Interface, Src: src}
 	}
+	b.route(route)
 }
 
 // mainTable lets the host itself reach every port. It speaks from its underlay

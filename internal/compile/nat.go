@@ -30,20 +30,24 @@ func (b *builder) nat(mine []*intent.Subnet) {
 	for _, n := range b.world.AllNodes() {
 		fabric.Elements = append(fabric.Elements, n.Address.String())
 	}
-	out, in := "", ""
+	out := ""
+	var forward []string
 	if b.separateUplink() {
-		out, in = `oifname "`+b.node.Uplink+`" `, `iifname "`+b.node.Uplink+`" `
+		out = `oifname "` + b.node.Uplink + `" `
+		forward = append(forward, `iifname "`+b.node.Uplink+`" ip daddr @nat ct state != { established, related } counter drop`)
 	}
-	chains := []netstate.Chain{{
-		Name: "postrouting", Type: "nat", Hook: "postrouting", Priority: prioritySrcNAT,
-		Rules: []string{out + "ip saddr @nat ip daddr != @fabric masquerade"},
-	}}
-	if in != "" {
+	forward = append(forward,
 		// A translated subnet is private: answers come in, nothing else.
-		chains = append(chains, netstate.Chain{
-			Name: "forward", Type: "filter", Hook: "forward", Priority: priorityFilter,
-			Rules: []string{in + "ip daddr @nat ct state new counter drop"},
-		})
+		"ip daddr @nat ip saddr != @fabric ct state != { established, related } counter drop",
+		// What connection tracking cannot place is not translated, so it stays in.
+		out+"ip saddr @nat ip daddr != @fabric ct state invalid counter drop",
+	)
+	chains := []netstate.Chain{
+		{
+			Name: "postrouting", Type: "nat", Hook: "postrouting", Priority: prioritySrcNAT,
+			Rules: []string{out + "ip saddr @nat ip daddr != @fabric masquerade"},
+		},
+		{Name: "forward", Type: "filter", Hook: "forward", Priority: priorityFilter, Rules: forward},
 	}
 	b.own.Tables = append(b.own.Tables, netstate.Table{
 		Family: netstate.FamilyIP,

@@ -228,6 +228,28 @@ node: host1
 		t.Error("a translated network is open to the outside")
 	}
 	f.sh("internet", "ping -c 1 -W 2 10.10.40.3")
+
+	// What opens no connection gets no further: scans from outside, and packets from
+	// inside that nothing could translate.
+	in7 := f.listen("vm7", "eth0")
+	const syn, rst, fin, psh, urg = 2, 4, 1, 8, 32
+	for _, flags := range []byte{syn, syn | rst, rst, 0, fin | psh | urg} {
+		outside.send(tcp(outside.mac, f.macOf("router", "enp0s3"), internet, "10.10.30.3", flags))
+	}
+	in7.send(tcp(in7.mac, mac("0e:5a:0a:0a:1e:02"), "10.10.30.3", internet, fin|psh|urg))
+	f.sh("vm7", "ping -c 1 -W 2 internet") // behind them on both ways
+	tcpFrom := func(src string) func(frame) bool {
+		return func(fr frame) bool {
+			p, ok := parseIP(fr.data)
+			return ok && !fr.out && p.proto == 6 && p.src.String() == src
+		}
+	}
+	if got := in7.seen(tcpFrom(internet)); len(got) > 0 {
+		t.Errorf("%d of the scans from outside arrived", len(got))
+	}
+	if got := outside.seen(tcpFrom("10.10.30.3")); len(got) > 0 {
+		t.Errorf("%d packets left with their private source", len(got))
+	}
 }
 
 // TestOneArmedRouter has a router with a single interface, which is the way to the

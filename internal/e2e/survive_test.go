@@ -84,7 +84,8 @@ var lost = regexp.MustCompile(`(\d+) packets transmitted, (\d+) received`)
 // on; what comes back up finds all as it should be and writes nothing.
 func TestCrashesLoseNothing(t *testing.T) {
 	f := up(t, "two-hosts.yaml")
-	done := f.background("vm1", "ping -i 0.005 -c 1000 -W 1 vm3")
+	// It pings until it is told to stop, so that nothing of what follows is unwatched.
+	done := f.background("vm1", "ping -i 0.005 -W 1 vm3")
 	pings := f.listen("vm3", "eth0")
 	if len(pings.await(10, 5*time.Second, icmp(8))) < 10 {
 		t.Fatal("no traffic")
@@ -108,6 +109,11 @@ func TestCrashesLoseNothing(t *testing.T) {
 		_, code := f.try("status", "--wait", "--timeout", "1s")
 		return code == 0
 	})
+	pings.forget()
+	if len(pings.await(20, 5*time.Second, icmp(8))) < 20 {
+		t.Error("the traffic has stopped")
+	}
+	f.sh("vm1", "pkill -INT -x ping")
 	out := done()
 	if m := lost.FindStringSubmatch(out); m == nil || m[1] != m[2] {
 		t.Errorf("packets were lost:\n%s", out)
@@ -118,8 +124,8 @@ func TestCrashesLoseNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, after, found := strings.Cut(string(b), "no controller")
-		if found && strings.Contains(after, "msg=applied") {
-			t.Errorf("an agent wrote though nothing had changed:\n%s", b)
+		if !found || strings.Contains(after, "msg=applied") {
+			t.Errorf("an agent did not miss the controller, or wrote though nothing had changed:\n%s", b)
 		}
 	}
 	f.apply("{kind: Port, name: vm9, subnet: net1, node: host1}")
@@ -215,12 +221,31 @@ func TestDriftHeals(t *testing.T) {
 		"ip addr del 10.10.10.2/32 dev br_net1",
 		"ip link set vp_vm2 nomaster",
 		"ip link set vp_vm1 down && ip link set vp_vm1 name gone",
-		"sysctl -qw net.ipv4.conf.br_net1.proxy_arp=0 net.ipv4.conf.enp0s8.forwarding=0 && ip route del 10.10.10.10 table 10001",
+		"sysctl -qw net.ipv4.conf.br_net1.proxy_arp=0",
+		"sysctl -qw net.ipv4.conf.enp0s8.forwarding=0",
+		"bridge fdb del 0a:5a:0a:0a:0a:0a dev vp_vm1 master",
+		"sysctl -qw net.ipv4.conf.all.forwarding=0",
 	} {
 		wanted := f.kernelState("host1")
 		f.sh("host1", loss)
 		f.eventually("healed of: "+loss, func() bool { return f.kernelState("host1") == wanted })
 		f.sh("vm1", "ping -c 1 -W 2 vm3 && ping -c 1 -W 2 vm2 && ping -c 1 -W 2 vm5")
+	}
+}
+
+// TestATenantHoldsUpNobody has a tenant who spoils the inside of a port's namespace
+// while other ports come and go on the same host.
+func TestATenantHoldsUpNobody(t *testing.T) {
+	f := up(t, "two-hosts.yaml")
+	f.sh("vm1", "ip route replace default via 10.10.10.2; ip link set eth0 alias mine; ip link add dev spare type bridge")
+	f.apply("{kind: Port, name: vm7, subnet: net1, node: host1}")
+	f.sh("vm7", "ping -c 1 -W 2 vm3")
+	f.sarn("port", "delete", "vm7", "--wait")
+	if got := f.sh("host1", "ip -br link"); strings.Contains(got, "vp_vm7") {
+		t.Errorf("the deleted port is still there:\n%s", got)
+	}
+	if got := f.sh("vm1", "ip route show default; ip link show eth0"); !strings.Contains(got, "via "+gateway) || !strings.Contains(got, "alias sarn port vm1") {
+		t.Errorf("the tenant's own is as he left it:\n%s", got)
 	}
 }
 
@@ -230,7 +255,7 @@ func (f fabric) kernelState(host string) string {
 	return f.sh(host, `ip -o link | sed 's/^[0-9]*: //; s/@[^ ]*//; s/link\/ether [^ ]*//; s/link-netns.*//; s/qlen.*//' | grep -e br_ -e vp_ -e gone | sort
 ip -o addr show dev br_net1 | sed 's/^[0-9]*: //'; ip -o addr show dev br_net2 | sed 's/^[0-9]*: //'
 ip rule; ip route show table all proto 83 | sort
-ip neigh show nud permanent | sort; bridge -d link show | grep -o -e 'vp_[a-z0-9]*' -e 'isolated on' -e 'learning off' | sort
+ip neigh show nud permanent | sort; bridge fdb show | grep -o '0a:5a.* dev vp_[a-z0-9]*' | sort; bridge -d link show | grep -o -e 'vp_[a-z0-9]*' -e 'isolated on' -e 'learning off' | sort
 nft -s list ruleset | sort
 sysctl net.ipv4.conf.br_net1.proxy_arp net.ipv4.conf.enp0s8.forwarding net.ipv4.conf.br_net1.forwarding 2>&1`)
 }

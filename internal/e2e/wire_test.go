@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -195,6 +196,24 @@ func echo(ethSrc, ethDst net.HardwareAddr, src, dst string) []byte {
 	binary.BigEndian.PutUint16(icmp[2:], checksum(icmp))
 	b := append(append([]byte{}, ethDst...), ethSrc...)
 	return append(append(append(b, 8, 0), ip...), icmp...)
+}
+
+// tcp returns a TCP segment without data as a frame, with right checksums.
+func tcp(ethSrc, ethDst net.HardwareAddr, src, dst string, flags byte) []byte {
+	ends := append(netip.MustParseAddr(src).AsSlice(), netip.MustParseAddr(dst).AsSlice()...)
+	ip := append([]byte{0x45, 0, 0, 40, 0, 1, 0, 0, 64, unix.IPPROTO_TCP, 0, 0}, ends...)
+	binary.BigEndian.PutUint16(ip[10:], checksum(ip))
+	seg := []byte{0x30, 0x39, 0, 80, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, flags, 4, 0, 0, 0, 0, 0}
+	pseudo := append(append([]byte{}, ends...), 0, unix.IPPROTO_TCP, 0, 20)
+	binary.BigEndian.PutUint16(seg[16:], checksum(append(pseudo, seg...)))
+	b := append(append([]byte{}, ethDst...), ethSrc...)
+	return append(append(append(b, 8, 0), ip...), seg...)
+}
+
+// macOf returns the MAC of a machine's interface.
+func (f fabric) macOf(machine, iface string) net.HardwareAddr {
+	f.Helper()
+	return mac(strings.TrimSpace(f.sh(machine, "cat /sys/class/net/"+iface+"/address")))
 }
 
 // checksum is the Internet checksum (RFC 1071).

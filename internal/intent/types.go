@@ -67,7 +67,7 @@ type Node struct {
 	Role      Role   `json:"role" doc:"What the machine does: a host carries ports, a router owns gateways and NAT." enum:"host,router" example:"host"`
 	Address   Addr   `json:"address" doc:"The machine's address on the network that connects all nodes (the underlay)." example:"192.168.56.103"`
 	Interface string `json:"interface" doc:"The machine's network interface on the underlay." minLength:"1" maxLength:"15" example:"enp0s8"`
-	Uplink    string `json:"uplink,omitempty" doc:"A router's interface towards the internet. Default: whatever its own default route names." maxLength:"15" example:"enp0s3"`
+	Uplink    string `json:"uplink,omitempty" doc:"A router's interface towards the internet, if it is not the one on the underlay." maxLength:"15" example:"enp0s3"`
 }
 
 // AttachType says what a Port ends in.

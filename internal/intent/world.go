@@ -3,7 +3,6 @@ package intent
 import (
 	"cmp"
 	"maps"
-	"net/netip"
 	"slices"
 )
 
@@ -16,10 +15,9 @@ type World struct {
 	Nodes   map[string]*Node
 	Ports   map[string]*Port
 
-	subnetsOf map[string]map[string]*Subnet      // VPC
-	portsOn   map[string]map[string]*Port        // Node
-	portsIn   map[string]map[string]*Port        // Subnet
-	holders   map[string]map[netip.Addr]struct{} // Subnet
+	subnetsOf map[string]map[string]*Subnet // VPC
+	portsOn   map[string]map[string]*Port   // Node
+	portsIn   map[string]map[string]*Port   // Subnet
 }
 
 // NewWorld returns a World that holds the objects.
@@ -30,7 +28,6 @@ func NewWorld(objects ...Object) *World {
 		subnetsOf: map[string]map[string]*Subnet{},
 		portsOn:   map[string]map[string]*Port{},
 		portsIn:   map[string]map[string]*Port{},
-		holders:   map[string]map[netip.Addr]struct{}{},
 	}
 	for _, o := range objects {
 		w.Put(o)
@@ -76,7 +73,6 @@ func (w *World) Put(o Object) {
 		w.Ports[o.Name] = o
 		index(w.portsOn, o.Node, o.Name, o)
 		index(w.portsIn, o.Subnet, o.Name, o)
-		index(w.holders, o.Subnet, o.Address.Addr, struct{}{})
 	}
 }
 
@@ -94,14 +90,7 @@ func (w *World) Delete(ref Ref) {
 		delete(w.Ports, o.Name)
 		unindex(w.portsOn, o.Node, o.Name)
 		unindex(w.portsIn, o.Subnet, o.Name)
-		unindex(w.holders, o.Subnet, o.Address.Addr)
 	}
-}
-
-// Held reports whether a port of the subnet has the address.
-func (w *World) Held(subnet string, a netip.Addr) bool {
-	_, held := w.holders[subnet][a]
-	return held
 }
 
 // PortsOn lists the ports that the node carries, by name.

@@ -12,49 +12,93 @@ import (
 )
 
 // Apply does ops in their order, those of the nft tables of one namespace that follow
-// each other as one transaction. What is already as an op wants it is not an error. At
-// the first error it stops, says how far it came, and leaves what it did.
+// each other as one transaction. What is already as an op wants it is not an error.
+// When an op fails that only a port or a guest's namespace suffers from, what is left
+// of that unit is skipped and the rest goes on, so that no guest can hold up others;
+// any other failure ends it. What was done stays.
 func (k *Kernel) Apply(ctx context.Context, ops []netstate.Op) error {
-	for done := 0; done < len(ops); {
-		n, err := k.applyRun(ctx, ops[done:])
-		done += n
+	a := applying{kernel: k, broken: map[string]bool{}}
+	all := len(ops)
+	for len(ops) > 0 {
+		n, err := a.run(ctx, ops)
 		if err != nil {
-			return fmt.Errorf("%w (%d of %d commands done before it)", err, done, len(ops))
+			return errors.Join(append(a.errs, fmt.Errorf("%w (%d of %d commands done before it)", err, a.done, all))...)
 		}
+		ops = ops[n:]
 	}
+	return errors.Join(a.errs...)
+}
+
+// applying is one call of Apply.
+type applying struct {
+	kernel *Kernel
+	broken map[string]bool // units of which an op has failed
+	errs   []error         // why
+	done   int
+}
+
+// fail notes a failure and returns it if nothing may follow it.
+func (a *applying) fail(op netstate.Op, err error) error {
+	unit := op.Unit()
+	if unit == "" || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	a.broken[unit] = true
+	a.errs = append(a.errs, err)
 	return nil
 }
 
-// applyRun applies the first ops that are all in one namespace and says how many.
-func (k *Kernel) applyRun(ctx context.Context, ops []netstate.Op) (done int, err error) {
-	if ns, ok := ops[0].Object.(netstate.Netns); ok {
-		if ops[0].Verb == netstate.Delete {
-			err = k.deleteNamespace(ns.Name)
+// run applies the first ops that are all in one namespace and says how many.
+func (a *applying) run(ctx context.Context, ops []netstate.Op) (n int, err error) {
+	first := ops[0]
+	if ns, ok := first.Object.(netstate.Netns); ok {
+		if first.Verb == netstate.Delete {
+			err = a.kernel.deleteNamespace(ns.Name)
 		} else {
-			err = k.addNamespace(ns.Name)
+			err = a.kernel.addNamespace(ns)
 		}
 		if err != nil {
-			return 0, failed(ops[0], err)
+			return 1, a.fail(first, failed(first, err))
 		}
-		k.applied(ops[0])
+		a.kernel.applied(first)
+		a.done++
 		return 1, nil
 	}
-	run := 0
-	for run < len(ops) && ops[run].Netns == ops[0].Netns && !isNetns(ops[run]) {
-		run++
+	for n < len(ops) && ops[n].Netns == first.Netns && !isNetns(ops[n]) {
+		n++
 	}
-	err = k.netlinkIn(ops[0].Netns, func(h *netlink.Handle) error {
-		p := pass{kernel: k, handle: h, index: map[string]int{}}
-		for done < run {
-			n, err := p.apply(ctx, ops[done:run])
-			if err != nil {
+	if first.Netns != "" && a.broken[first.Unit()] {
+		return n, nil
+	}
+	err = a.kernel.netlinkIn(first.Netns, func(h *netlink.Handle) error {
+		p := pass{kernel: a.kernel, netns: first.Netns, handle: h, index: map[string]int{}}
+		return a.inside(ctx, p, ops[:n])
+	})
+	if err != nil && first.Netns != "" {
+		err = a.fail(first, err) // the namespace could not be entered
+	}
+	return n, err
+}
+
+// inside applies ops in the namespace of p.
+func (a *applying) inside(ctx context.Context, p pass, ops []netstate.Op) error {
+	for len(ops) > 0 {
+		if a.broken[ops[0].Unit()] {
+			ops = ops[1:]
+			continue
+		}
+		n, err := p.apply(ctx, ops)
+		if err != nil {
+			if err := a.fail(ops[0], err); err != nil {
 				return err
 			}
-			done += n
+			n = 1
+		} else {
+			a.done += n
 		}
-		return nil
-	})
-	return done, err
+		ops = ops[n:]
+	}
+	return nil
 }
 
 func isNetns(op netstate.Op) bool {
@@ -99,6 +143,7 @@ func hintFor(op netstate.Op, err error) string {
 // pass applies ops in the namespace that its thread is in.
 type pass struct {
 	kernel *Kernel
+	netns  string
 	handle *netlink.Handle
 	index  map[string]int // of links by name, as they are asked for
 }

@@ -49,7 +49,7 @@ func (p *pass) unlessAddressed(index int, a netstate.Address, err error) error {
 	if slices.ContainsFunc(there, func(t netlink.Addr) bool { return t.Label == a.Label && prefixOf(t.IPNet) == a.Prefix }) {
 		return nil
 	}
-	return fmt.Errorf("%w: somebody else has set it there; delete it with: ip address delete %s dev %s", err, a.Prefix, a.Link)
+	return fmt.Errorf("%w: somebody else has set it there; delete it with: %s address delete %s dev %s", err, p.ip(), a.Prefix, a.Link)
 }
 
 func (p *pass) neighbor(verb netstate.Verb, n netstate.Neighbor) error {
@@ -138,7 +138,15 @@ func (p *pass) unlessRouted(r netstate.Route, err error) error {
 	}) {
 		return nil
 	}
-	return fmt.Errorf("%w: somebody else has a route there; delete it with: ip route delete %s table %d", err, r.Dst, r.Table)
+	return fmt.Errorf("%w: somebody else has a route there; delete it with: %s route delete %s table %d", err, p.ip(), r.Dst, r.Table)
+}
+
+// ip is the program as a person would call it for the pass's namespace.
+func (p *pass) ip() string {
+	if p.netns == "" {
+		return "ip"
+	}
+	return "ip -n " + p.netns
 }
 
 func (p *pass) rule(verb netstate.Verb, r netstate.Rule) error {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -99,7 +100,7 @@ func TestDriftIsSeen(t *testing.T) {
 		{"rule added", "ip rule add pref 10002 iif eth0 lookup 77 protocol 83", "ip rule delete pref 10002"},
 		{"setting", "sysctl -q -w net.ipv4.conf.br_net1.proxy_arp=0", "net.ipv4.conf.br_net1.proxy_arp=1"},
 		{"guest's address deleted", "ip -n vm1 address delete 10.10.10.10/24 dev eth0", "ip -n vm1 address add 10.10.10.10/24"},
-		{"guest's route deleted", "ip -n vm1 route delete default", "ip -n vm1 route add default via 10.10.10.1"},
+		{"guest's route deleted", "ip -n vm1 route delete default", "ip -n vm1 route replace default via 10.10.10.1"},
 		{"namespace deleted", "ip netns delete vm1; while ip link show vp_vm1 2>/dev/null >&2; do :; done", "ip netns add vm1"},
 		{"namespace replaced", "ip netns delete vm1; ip netns add vm1", "ip link add vp_vm1"},
 		{"nft table deleted", "nft delete table bridge sarn", "add table bridge sarn"},
@@ -147,10 +148,68 @@ func TestDriftIsSeen(t *testing.T) {
 func TestHalfMadeThingsAreAdopted(t *testing.T) {
 	netnstest.Run(t, func(t *testing.T) {
 		sh(t, foreign+`
-ip link add br_net1 type bridge
+ip link add br_net1 address 02:53:0a:0a:0a:02 type bridge
 touch /run/netns/vm1
 ip tuntap add dev vp_vm2 mode tap user 1000`)
 		converge(t, newKernel(t), host())
+	})
+}
+
+// TestOneBrokenPortHoldsUpNobody has ports that the kernel refuses beside a good one.
+func TestOneBrokenPortHoldsUpNobody(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		k := newKernel(t)
+		port := func(name, mac string) []netstate.Op {
+			vp := netstate.PortPrefix + name
+			return []netstate.Op{
+				{Verb: netstate.Add, Netns: name, Object: netstate.Netns{Name: name, Alias: "sarn port " + name}},
+				{Verb: netstate.Add, Object: netstate.Link{Name: vp, Kind: netstate.Veth, Peer: "eth0", PeerNetns: name}},
+				{Netns: name, Object: netstate.LinkAttr{Link: "eth0", Attr: "address", Value: mac}},
+				{Netns: name, Object: netstate.LinkAttr{Link: "eth0", Attr: "up", Value: "on"}},
+				{Object: netstate.LinkAttr{Link: vp, Attr: "up", Value: "on"}},
+			}
+		}
+		tap := []netstate.Op{
+			{Verb: netstate.Add, Object: netstate.Link{Name: "vp_tap", Kind: netstate.Tap, Owner: 1<<32 - 1}},
+			{Object: netstate.LinkAttr{Link: "vp_tap", Attr: "up", Value: "on"}},
+		}
+		ops := slices.Concat(port("bad", "00:00:00:00:00:00"), tap, port("good", "0a:00:00:00:00:01"))
+		err := k.Apply(t.Context(), ops)
+		if err == nil || !strings.Contains(err.Error(), "ip -n bad link set eth0 address") || !strings.Contains(err.Error(), "vp_tap") {
+			t.Errorf("got %v", err)
+		}
+		if out := sh(t, "ip -n good -br link show eth0"); !strings.Contains(out, "UP") || !strings.Contains(out, "0a:00:00:00:00:01") {
+			t.Errorf("the good port is %s", out)
+		}
+		if out := sh(t, "ip -n bad -br link show eth0"); strings.Contains(out, "LOWER_UP") {
+			t.Errorf("the bad port went on after it had failed: %s", out)
+		}
+		if out := sh(t, "ip -n bad link show lo"); !strings.Contains(out, "alias sarn port bad") {
+			t.Errorf("the namespace bears no mark: %s", out)
+		}
+	})
+}
+
+// TestCrossedPairsAreSeen swaps the far ends of two pairs, names and all.
+func TestCrossedPairsAreSeen(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		want := netstate.Machine{"": {}}
+		for _, n := range []string{"a", "b"} {
+			want[""].Links = append(want[""].Links, netstate.Link{Name: "vp_" + n, Kind: netstate.Veth, Peer: "eth0", PeerNetns: n, Alias: "sarn port " + n})
+			want[n] = &netstate.State{Alias: "sarn port " + n, Links: []netstate.Link{{Name: "eth0", Kind: netstate.Veth, Alias: "sarn port " + n}}}
+		}
+		k := newKernel(t)
+		converge(t, k, want)
+		sh(t, `ip link set vp_a name x; ip link set vp_b name vp_a; ip link set x name vp_b
+ip link set vp_a alias 'sarn port a'; ip link set vp_b alias 'sarn port b'`)
+		have, err := k.Read(t.Context(), want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ops, err := netstate.Diff(want, have); err != nil || len(ops) == 0 {
+			t.Errorf("crossed pairs look right: %v %v", ops, err)
+		}
+		converge(t, k, want)
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+	"sarn/internal/netstate"
 )
 
 const threadNetns = "/proc/thread-self/ns/net"
@@ -116,8 +117,8 @@ func isNamespace(path string) bool {
 
 // addNamespace does what ip netns add does, except that a namespace that is already
 // there is fine, and so is the empty file that a crash leaves between its two steps.
-func (k *Kernel) addNamespace(name string) error {
-	path, err := k.path(name)
+func (k *Kernel) addNamespace(ns netstate.Netns) error {
+	path, err := k.path(ns.Name)
 	if err != nil {
 		return err
 	}
@@ -142,12 +143,33 @@ func (k *Kernel) addNamespace(name string) error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("unshare: %w", err)
 		}
+		// Marked before it has a name, so that none is ever left without.
+		if err := markNamespace(ns.Alias); err != nil {
+			return fmt.Errorf("mark: %w", err)
+		}
 		return unix.Mount(threadNetns, path, "none", unix.MS_BIND, "")
 	})
 	if err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
 	return nil
+}
+
+// markNamespace gives the loopback device of the thread's namespace an alias.
+func markNamespace(alias string) error {
+	if alias == "" {
+		return nil
+	}
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	lo, err := h.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	return h.LinkSetAlias(lo, alias)
 }
 
 // shareDir makes dir a shared mount point, as ip netns add does, so that namespaces

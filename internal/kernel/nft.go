@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"sarn/internal/netstate"
@@ -91,8 +92,14 @@ func (e *nftError) Error() string { return e.text }
 
 var nftComplaint = regexp.MustCompile(`(?m)^(?:[^:\n]*:(\d+):\d+-\d+: )?Error: (.*)$`)
 
+// patience is how long the nft program may take.
+const patience = 30 * time.Second
+
 func nft(ctx context.Context, input string, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "nft", args...)
+	limited, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	cmd := exec.CommandContext(limited, "nft", args...)
+	cmd.WaitDelay = time.Second
 	cmd.Stdin = strings.NewReader(input)
 	var out, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaints
@@ -104,6 +111,8 @@ func nft(ctx context.Context, input string, args ...string) ([]byte, error) {
 		return nil, errors.New("the nft program is not found: install the package nftables, or add /usr/sbin to PATH")
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case limited.Err() != nil:
+		return nil, fmt.Errorf("nft did not end within %s", patience)
 	}
 	m := nftComplaint.FindStringSubmatch(complaints.String())
 	if m == nil {

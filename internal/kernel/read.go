@@ -22,12 +22,13 @@ func (k *Kernel) Read(ctx context.Context, want netstate.Machine) (netstate.Mach
 		return nil, err
 	}
 	have := netstate.Machine{}
+	ends := map[end]index{}
 	for _, name := range append([]string{""}, names...) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		s, err := k.readNamespace(ctx, name, want[name])
-		if errors.Is(err, fs.ErrNotExist) && name != "" {
+		s, err := k.readNamespace(ctx, name, want[name], ends)
+		if err != nil && name != "" && k.gone(name) {
 			continue // it went away just now
 		}
 		if err != nil {
@@ -37,7 +38,45 @@ func (k *Kernel) Read(ctx context.Context, want netstate.Machine) (netstate.Mach
 			have[name] = s
 		}
 	}
+	pair(want, have, ends)
 	return have, nil
+}
+
+// end is a link of a namespace; index is its number there and that of the device that
+// it is tied to, which for a veth is its peer's in the peer's namespace.
+type (
+	end   struct{ netns, link string }
+	index struct{ own, tied int }
+)
+
+// pair fills in the peers of the pairs that are as want has them: each end is tied to
+// the other's number.
+func pair(want, have netstate.Machine, ends map[end]index) {
+	for netns, s := range want {
+		for _, l := range s.Links {
+			a, b := end{netns, l.Name}, end{l.PeerNetns, l.Peer}
+			ia, ib := ends[a], ends[b]
+			if l.Peer == "" || ia.own == 0 || ia.own != ib.tied || ib.own != ia.tied {
+				continue
+			}
+			setPeer(have[a.netns], a.link, b)
+			setPeer(have[b.netns], b.link, a)
+		}
+	}
+}
+
+func setPeer(s *netstate.State, link string, peer end) {
+	for i := range s.Links {
+		if s.Links[i].Name == link {
+			s.Links[i].Peer, s.Links[i].PeerNetns = peer.link, peer.netns
+		}
+	}
+}
+
+// gone reports whether there is no namespace of the name, or none any more.
+func (k *Kernel) gone(name string) bool {
+	path, err := k.path(name)
+	return err == nil && !isNamespace(path)
 }
 
 // place names a namespace in messages.
@@ -48,8 +87,8 @@ func place(netns string) string {
 	return "network namespace " + netns
 }
 
-func (k *Kernel) readNamespace(ctx context.Context, name string, want *netstate.State) (*netstate.State, error) {
-	r := reading{owner: k.owner, want: want, state: &netstate.State{}}
+func (k *Kernel) readNamespace(ctx context.Context, name string, want *netstate.State, ends map[end]index) (*netstate.State, error) {
+	r := reading{netns: name, ends: ends, owner: k.owner, want: want, state: &netstate.State{}}
 	err := k.netlinkIn(name, func(h *netlink.Handle) (err error) {
 		r.handle = h
 		if name == "" && want == nil {
@@ -75,6 +114,8 @@ func (k *Kernel) readNamespace(ctx context.Context, name string, want *netstate.
 
 // reading gathers the state of the namespace that its thread is in.
 type reading struct {
+	netns  string
+	ends   map[end]index // of the links that were read, in all namespaces
 	owner  netstate.Owner
 	handle *netlink.Handle
 	want   *netstate.State
@@ -105,6 +146,9 @@ func (r *reading) sysctls() error {
 		}
 		value, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
+			if off, _ := filepath.Glob("/proc/sys/net/ipv6/conf"); len(off) == 0 && strings.HasPrefix(w.Name, "net/ipv6/") {
+				r.state.Sysctls = append(r.state.Sysctls, w) // no IPv6 at all: as off as it can be
+			}
 			continue // its link is not there yet
 		}
 		if err != nil {

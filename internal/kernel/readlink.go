@@ -43,6 +43,7 @@ func (r *reading) links() error {
 		r.ours[a.Index] = r.isOurs(found, want, named)
 		if named || r.ours[a.Index] {
 			r.state.Links = append(r.state.Links, found)
+			r.ends[end{r.netns, a.Name}] = index{a.Index, a.ParentIndex}
 		}
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+	"sarn/internal/netstate"
 )
 
 // Watch calls changed after changes in the Kernel's own namespace that may concern
@@ -17,7 +18,7 @@ import (
 // than there are changes, and must not block.
 func (k *Kernel) Watch(ctx context.Context, changed func()) error {
 	routes, err := k.subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_NEIGH,
-		unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV4_RULE)
+		unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV4_NETCONF)
 	if err != nil {
 		return fmt.Errorf("watch the network: %w", err)
 	}
@@ -32,11 +33,16 @@ func (k *Kernel) Watch(ctx context.Context, changed func()) error {
 		}
 	}
 	defer context.AfterFunc(ctx, stop)()
+	changed() // what came before went unseen
 	ended := make([]error, len(sockets))
 	var listeners sync.WaitGroup
 	for i, s := range sockets {
 		listeners.Go(func() {
-			ended[i] = k.listen(s, changed)
+			concerns := k.concerns
+			if s != routes {
+				concerns = concernsTables
+			}
+			ended[i] = listen(s, concerns, changed)
 			stop() // one that cannot go on ends the others
 		})
 	}
@@ -67,8 +73,8 @@ func (k *Kernel) subscribe(protocol int, groups ...int) (socket *os.File, err er
 	return socket, err
 }
 
-// listen calls changed after each change until the socket is closed.
-func (k *Kernel) listen(socket *os.File, changed func()) error {
+// listen calls changed after each change that concerns it until the socket is closed.
+func listen(socket *os.File, concerns func([]byte) bool, changed func()) error {
 	buf := make([]byte, 1<<16)
 	for {
 		n, err := socket.Read(buf)
@@ -77,7 +83,7 @@ func (k *Kernel) listen(socket *os.File, changed func()) error {
 			changed() // events were lost: anything may have changed
 		case err != nil:
 			return err
-		case k.concerns(buf[:n]):
+		case concerns(buf[:n]):
 			changed()
 		}
 	}
@@ -102,6 +108,22 @@ func (k *Kernel) concerns(b []byte) bool {
 			}
 		default:
 			return true
+		}
+	}
+	return false
+}
+
+// concernsTables is concerns for messages of nftables: those that name our table.
+func concernsTables(b []byte) bool {
+	for m := range messages(b) {
+		if len(m.body) < sizeofNfgenmsg {
+			continue
+		}
+		for kind, value := range attributes(m.body[sizeofNfgenmsg:]) {
+			// NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE… are all 1.
+			if kind == unix.NFTA_TABLE_NAME && unix.ByteSliceToString(value) == netstate.TableName {
+				return true
+			}
 		}
 	}
 	return false

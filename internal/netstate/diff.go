@@ -2,6 +2,7 @@ package netstate
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -46,37 +47,66 @@ func (p *plan) add(s step, netns string, v Verb, object any) {
 }
 
 // Diff returns the ops that turn have into want. Only what is Sarn's in have is
-// changed or deleted. It fails, and nothing should be done, when want needs a link
-// that is not there or a name that somebody else's link has.
+// changed or deleted. If want needs a link that is not there or a name that somebody
+// else's link has, that is an error: in the machine's own namespace nothing can be
+// done then, and there are no ops; any other namespace is left as it is, and the ops
+// are for the rest.
 func Diff(want, have Machine) ([]Op, error) { return Sarn().Diff(want, have) }
 
 // Diff is Diff for what is the owner's instead of Sarn's.
 func (o Owner) Diff(want, have Machine) ([]Op, error) {
 	p := plan{owner: o}
 	rebuilt := o.broken(want, have)
+	var errs []error
 	for _, name := range namespaces(want, have) {
 		w, h := want[name], have[name]
 		switch {
 		case w == nil && h.Alias != "":
-			p.add(deleteNamespaces, name, Delete, Netns{name})
+			p.add(deleteNamespaces, name, Delete, Netns{Name: name})
 			continue
 		case w == nil:
 			continue // somebody else's namespace
 		case h == nil && name != "":
-			p.add(addNamespaces, name, Add, Netns{name})
-			p.add(addNamespaces, name, Change, LinkAttr{"lo", "alias", w.Alias})
+			p.add(addNamespaces, name, Add, Netns{name, w.Alias})
 		}
 		if h == nil {
 			h = &State{}
 		}
-		gone := rebuilt[name]
-		if err := p.links(name, w, h, peersIn(name, want), gone); err != nil {
+		peers, gone := peersIn(name, want), rebuilt[name]
+		if err := o.conflict(w, h, peers); err != nil && name == "" {
 			return nil, err
+		} else if err != nil {
+			errs = append(errs, fmt.Errorf("in network namespace %s: %w", name, err))
+			continue
 		}
+		p.links(name, w, h, peers, gone)
 		p.objects(name, w, h.without(gone))
 		p.tables(name, w.Tables, h.Tables)
 	}
-	return slices.Concat(p.steps[:]...), nil
+	return slices.Concat(p.steps[:]...), errors.Join(errs...)
+}
+
+// conflict says which link of w can be had neither from h nor by making it.
+func (o Owner) conflict(w, h *State, peers map[string]bool) error {
+	there := byName(h.Links)
+	for _, l := range w.Links {
+		old, ok := there[l.Name]
+		switch {
+		case !ok && !l.made(peers) && l.Name != "lo":
+			return fmt.Errorf("there is no link %q", l.Name)
+		case !ok || l.Kind == Existing || o.Owns(old.Alias) || old.Adoptable(l):
+		case peers[l.Name] && old.Peer != "": // the other end tells that it is ours
+		default:
+			return fmt.Errorf("there is a link %q that is not Sarn's; rename it or delete it", l.Name)
+		}
+	}
+	return nil
+}
+
+// made reports whether a link comes into being by our doing: by its own op, or with
+// the other end of its pair.
+func (l Link) made(peers map[string]bool) bool {
+	return l.Kind != Existing && (l.Kind != Veth || l.Peer != "" || peers[l.Name])
 }
 
 func namespaces(want, have Machine) []string {
@@ -90,17 +120,10 @@ func namespaces(want, have Machine) []string {
 
 // links plans the links of a namespace. Those in peers come into being with the
 // other end of their pair; those in gone are deleted, and made anew if wanted.
-func (p *plan) links(netns string, w, h *State, peers, gone map[string]bool) error {
+func (p *plan) links(netns string, w, h *State, peers, gone map[string]bool) {
 	there := byName(h.Links)
 	for _, l := range inOrder(w.Links) {
 		old, ok := there[l.Name]
-		made := l.Kind != Existing && (l.Kind != Veth || l.Peer != "" || peers[l.Name])
-		switch {
-		case !ok && !made && l.Name != "lo":
-			return fmt.Errorf("this machine has no link %q", l.Name)
-		case ok && l.Kind != Existing && !p.owner.Owns(old.Alias) && !old.Adoptable(l):
-			return fmt.Errorf("there is a link %q that is not Sarn's; rename it or delete it", l.Name)
-		}
 		if ok && gone[l.Name] {
 			p.add(deleteBrokenLinks, netns, Delete, Link{Name: l.Name, Kind: old.Kind})
 			ok = false
@@ -110,7 +133,7 @@ func (p *plan) links(netns string, w, h *State, peers, gone map[string]bool) err
 			if l.Kind == Bridge {
 				old.MAC = l.MAC // given when it is made
 			}
-			if made && !peers[l.Name] {
+			if l.made(peers) && !peers[l.Name] {
 				p.add(addLinks, netns, Add, l)
 			}
 		}
@@ -122,7 +145,6 @@ func (p *plan) links(netns string, w, h *State, peers, gone map[string]bool) err
 			p.add(deleteLinks, netns, Delete, Link{Name: l.Name, Kind: l.Kind})
 		}
 	}
-	return nil
 }
 
 func (p *plan) attributes(netns string, want, have Link) {
@@ -139,6 +161,10 @@ func (p *plan) attributes(netns string, want, have Link) {
 		set(setLinks, "mtu", fmt.Sprint(want.MTU))
 	}
 	if want.Kind != Existing && want.Master != have.Master {
+		if have.Up {
+			set(setLinks, "up", "off") // it must not carry before it is isolated
+			have.Up = false
+		}
 		set(setLinks, "master", want.Master)
 		have.Isolated, have.Static = false, false // they belong to the membership
 	}
@@ -170,6 +196,14 @@ func (p *plan) objects(netns string, want, have *State) {
 		func(f Forward) Forward { return f })
 	change(p, netns, want.Routes, have.Routes, addRoutes, deleteRoutes,
 		func(r Route) Route { return Route{Table: r.Table, Dst: r.Dst} })
+	if netns != "" {
+		// Who lives in the namespace may have a route there; ours has its place.
+		for i, op := range p.steps[addRoutes] {
+			if op.Netns == netns {
+				p.steps[addRoutes][i].Verb = Change
+			}
+		}
+	}
 	change(p, netns, want.Rules, have.Rules, addRules, deleteRules,
 		func(r Rule) Rule { return r })
 }
@@ -202,16 +236,18 @@ func change[T, K comparable](p *plan, netns string, want, have []T, add, del ste
 	}
 }
 
-// Adoptable reports whether l, which bears no mark, is ours all the same: half-made,
-// since the mark comes right after the link and long before it is up; or with the MAC
-// or in the bridge that we gave it, so somebody has taken the mark away.
+// Adoptable reports whether l, which bears no mark, is ours all the same: with the
+// MAC or in the bridge that we gave it, so somebody has taken the mark away; or a
+// port's device half-made, since the mark comes right after the link and long before
+// it is up. (A bridge has its MAC from the beginning.)
 func (l Link) Adoptable(want Link) bool {
 	alike := want.MAC != "" && l.MAC == want.MAC || want.Master != "" && l.Master == want.Master
-	return l.Alias == "" && l.Kind == want.Kind && (!l.Up || alike)
+	halfMade := !l.Up && l.Kind != Bridge
+	return l.Alias == "" && l.Kind == want.Kind && (alike || halfMade)
 }
 
 // broken returns, by namespace, the links that are there but cannot become what is
-// wanted: they are of another kind, or one end of a pair is without the other.
+// wanted: they are of another kind, or the two ends of a pair are not one pair.
 func (o Owner) broken(want, have Machine) map[string]map[string]bool {
 	all := map[string]map[string]bool{}
 	mark := func(netns, link string) {
@@ -229,7 +265,8 @@ func (o Owner) broken(want, have Machine) map[string]map[string]bool {
 				peer, peerOK = have.links(l.PeerNetns)[l.Peer]
 			}
 			otherKind := ok && o.Owns(old.Alias) && l.Kind != Existing && (old.Kind != l.Kind || old.Owner != l.Owner)
-			if otherKind || (l.Peer != "" && ok != peerOK) {
+			apart := l.Peer != "" && (ok != peerOK || ok && (old.Peer != l.Peer || old.PeerNetns != l.PeerNetns))
+			if otherKind || apart {
 				mark(name, l.Name)
 				if l.Peer != "" && (!peerOK || o.Owns(peer.Alias)) {
 					mark(l.PeerNetns, l.Peer)

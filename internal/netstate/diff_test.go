@@ -36,7 +36,9 @@ func TestNamesOfOthersAreLeftAlone(t *testing.T) {
 		"another's bridge":            {netstate.Link{Name: "br_net1", Kind: netstate.Bridge, MAC: "02:00:00:00:00:01", Up: true}, false},
 		"another's, with an alias":    {netstate.Link{Name: "br_net1", Kind: netstate.Bridge, Alias: "sarnia", MAC: "0e:5a:0a:0a:0a:02"}, false},
 		"another kind":                {netstate.Link{Name: "br_net1", Kind: "dummy"}, false},
-		"ours, half-made":             {netstate.Link{Name: "br_net1", Kind: netstate.Bridge, MAC: "02:00:00:00:00:01"}, true},
+		"another's bridge, down":      {netstate.Link{Name: "br_net1", Kind: netstate.Bridge, MAC: "02:00:00:00:00:01"}, false},
+		"our bridge, half-made":       {netstate.Link{Name: "br_net1", Kind: netstate.Bridge, MAC: "0e:5a:0a:0a:0a:02"}, true},
+		"our port, half-made":         {netstate.Link{Name: "vp_vm1", Kind: netstate.Tap}, true},
 		"ours, robbed of its mark":    {netstate.Link{Name: "br_net1", Kind: netstate.Bridge, MAC: "0e:5a:0a:0a:0a:02", Up: true}, true},
 		"our port, robbed":            {netstate.Link{Name: "vp_vm1", Kind: netstate.Tap, Master: "br_net1", Up: true}, true},
 		"another's tap of that name":  {netstate.Link{Name: "vp_vm1", Kind: netstate.Tap, Up: true}, false},
@@ -54,7 +56,7 @@ func TestNamesOfOthersAreLeftAlone(t *testing.T) {
 
 func TestWhatMustExistIsAskedFor(t *testing.T) {
 	_, err := netstate.Diff(machine(netstate.State{Links: []netstate.Link{{Name: "enp0s8"}}}), netstate.Machine{})
-	if err == nil || !strings.Contains(err.Error(), `no link "enp0s8"`) {
+	if err == nil || !strings.Contains(err.Error(), `there is no link "enp0s8"`) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -114,6 +116,82 @@ func TestNoStepOpensAHole(t *testing.T) {
 		if at(pair[0]) > at(pair[1]) {
 			t.Errorf("%q comes after %q", pair[0], pair[1])
 		}
+	}
+}
+
+// TestAGuestHoldsUpNobody spoils one namespace; the machine and the others go on.
+func TestAGuestHoldsUpNobody(t *testing.T) {
+	guest := func(alias string) *netstate.State {
+		return &netstate.State{Links: []netstate.Link{{Name: "eth0", Kind: netstate.Veth, Alias: alias, MAC: "0a:00:00:00:00:01", Up: true}}}
+	}
+	want := machine(netstate.State{Links: []netstate.Link{
+		{Name: "vp_a", Kind: netstate.Veth, Peer: "eth0", PeerNetns: "a", Alias: "sarn port a"},
+		{Name: "vp_b", Kind: netstate.Veth, Peer: "eth0", PeerNetns: "b", Alias: "sarn port b"},
+	}})
+	want["a"], want["b"] = guest("sarn port a"), guest("sarn port b")
+	have := machine(netstate.State{Links: []netstate.Link{
+		{Name: "vp_gone", Kind: netstate.Tap, Alias: "sarn port gone"},
+	}})
+	have["a"] = &netstate.State{Links: []netstate.Link{{Name: "eth0", Kind: "dummy"}}}
+	ops, err := netstate.Diff(want, have)
+	if err == nil || !strings.Contains(err.Error(), `in network namespace a: there is a link "eth0" that is not Sarn's`) {
+		t.Errorf("got %v", err)
+	}
+	var lines []string
+	for _, op := range ops {
+		lines = append(lines, op.Command())
+		if op.Netns == "a" {
+			t.Errorf("the spoiled namespace is touched: %s", op.Command())
+		}
+	}
+	for _, line := range []string{"ip link delete vp_gone", "ip link add vp_b type veth peer name eth0 netns b", "ip -n b link set eth0 up"} {
+		if !slices.Contains(lines, line) {
+			t.Errorf("no %q in %q", line, lines)
+		}
+	}
+
+	// The other end of the pair says whose it is, whatever the tenant calls it.
+	have = machine(netstate.State{Links: []netstate.Link{{Name: "vp_a", Kind: netstate.Veth, Alias: "sarn port a", Peer: "eth0", PeerNetns: "a"}}})
+	have["a"] = guest("mine")
+	have["a"].Links[0].Peer = "vp_a"
+	if _, err := netstate.Diff(want, have); err != nil {
+		t.Errorf("a renamed guest's link: %v", err)
+	}
+}
+
+// TestPairsMustBeThePairs has two ports in each other's namespace.
+func TestPairsMustBeThePairs(t *testing.T) {
+	build := func(a, b string) netstate.Machine {
+		m := machine(netstate.State{Links: []netstate.Link{
+			{Name: "vp_a", Kind: netstate.Veth, Peer: "eth0", PeerNetns: a, Alias: "sarn port a"},
+			{Name: "vp_b", Kind: netstate.Veth, Peer: "eth0", PeerNetns: b, Alias: "sarn port b"},
+		}})
+		for _, ns := range []string{"x", "y"} {
+			m[ns] = &netstate.State{Links: []netstate.Link{{Name: "eth0", Kind: netstate.Veth, Alias: "sarn port"}}}
+		}
+		return m
+	}
+	got := diff(t, build("x", "y"), build("y", "x"))
+	for _, line := range []string{"ip link delete vp_a", "ip link delete vp_b", "ip link add vp_a type veth peer name eth0 netns x", "ip link add vp_b type veth peer name eth0 netns y"} {
+		if !slices.Contains(got, line) {
+			t.Errorf("no %q in %q", line, got)
+		}
+	}
+	if got := diff(t, build("x", "y"), build("x", "y")); len(got) > 0 {
+		t.Errorf("right as it is, but: %q", got)
+	}
+}
+
+// TestPortsJoinABridgeDown: one that is up would carry before it is isolated.
+func TestPortsJoinABridgeDown(t *testing.T) {
+	bridge := netstate.Link{Name: "br_n", Kind: netstate.Bridge, Alias: "sarn subnet n"}
+	port := netstate.Link{Name: "vp_a", Kind: netstate.Tap, Alias: "sarn port a", Master: "br_n", Isolated: true, Up: true}
+	loose := port
+	loose.Master, loose.Isolated = "", false
+	got := diff(t, machine(netstate.State{Links: []netstate.Link{bridge, port}}), machine(netstate.State{Links: []netstate.Link{bridge, loose}}))
+	want := []string{"ip link set vp_a down", "ip link set vp_a master br_n", "bridge link set dev vp_a isolated on", "ip link set vp_a up"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q", got)
 	}
 }
 

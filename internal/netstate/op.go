@@ -1,5 +1,7 @@
 package netstate
 
+import "strings"
+
 // Verb is what an Op does.
 type Verb string
 
@@ -18,8 +20,9 @@ type Op struct {
 	Object any
 }
 
-// Netns is a network namespace, as the object of an Op.
-type Netns struct{ Name string }
+// Netns is a network namespace, as the object of an Op. Alias is the mark that it bears
+// from the beginning.
+type Netns struct{ Name, Alias string }
 
 // LinkAttr sets one attribute of a link that is there. Attr is one of "up", "alias",
 // "address", "mtu", "master", "isolated", "static"; Value is "on" or "off" for
@@ -31,3 +34,27 @@ type LinkAttr struct {
 // NFT is one line of an nft transaction. All the lines of a namespace that follow
 // each other are applied as one transaction.
 type NFT struct{ Line string }
+
+// Unit names the part of the machine that alone suffers if the op fails: a namespace
+// of a guest, or a port. It is empty if the op matters to the whole machine, so that
+// nothing may follow it.
+func (o Op) Unit() string {
+	if o.Netns != "" {
+		return "network namespace " + o.Netns
+	}
+	var link string
+	switch x := o.Object.(type) {
+	case Link:
+		link = x.Name
+	case LinkAttr:
+		link = x.Link
+	case Forward:
+		link = x.Link
+	case Sysctl:
+		link = sysctlLink(x.Name)
+	}
+	if strings.HasPrefix(link, PortPrefix) {
+		return "port " + link
+	}
+	return ""
+}

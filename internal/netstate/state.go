@@ -71,7 +71,8 @@ type Link struct {
 	Static   bool   `json:"static,omitempty" doc:"Whether the bridge neither learns addresses from the port nor floods unknown ones to it."`
 
 	// Peer is the other end of a veth pair, in the namespace PeerNetns. Only one
-	// end of a wanted pair names its peer: that end makes the pair.
+	// end of a wanted pair names its peer: that end makes the pair. Of links that were
+	// read, both ends name the other if the two are one pair as it is wanted.
 	Peer      string `json:"peer,omitempty" doc:"Other end of a veth pair."`
 	PeerNetns string `json:"peerNetns,omitempty" doc:"Network namespace of the other end."`
 

@@ -55,7 +55,11 @@ func (o Op) text() string {
 	}
 	switch x := o.Object.(type) {
 	case Netns:
-		return "ip netns " + verb + " " + x.Name
+		text := "ip netns " + verb + " " + x.Name
+		if x.Alias != "" {
+			text += " && ip -n " + x.Name + " link set lo alias " + shellWord(x.Alias)
+		}
+		return text
 	case Link:
 		return x.command(o.Verb)
 	case LinkAttr:

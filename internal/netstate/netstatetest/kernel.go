@@ -45,6 +45,11 @@ func (k *Kernel) Read(context.Context, netstate.Machine) (netstate.Machine, erro
 	for name, s := range k.machine {
 		c := *s
 		c.Links, c.Addresses = slices.Clone(s.Links), slices.Clone(s.Addresses)
+		for i, l := range c.Links {
+			if peer, ok := k.pairs[end{name, l.Name}]; ok {
+				c.Links[i].Peer, c.Links[i].PeerNetns = peer.link, peer.netns
+			}
+		}
 		c.Neighbors, c.Forwards = slices.Clone(s.Neighbors), slices.Clone(s.Forwards)
 		c.Routes, c.Rules, c.Sysctls = slices.Clone(s.Routes), slices.Clone(s.Rules), slices.Clone(s.Sysctls)
 		c.Tables = nil
@@ -89,6 +94,7 @@ func (k *Kernel) Watch(ctx context.Context, changed func()) error {
 	k.mu.Lock()
 	k.changed = changed
 	k.mu.Unlock()
+	changed() // what came before went unseen
 	<-ctx.Done()
 	return ctx.Err()
 }
@@ -112,7 +118,7 @@ func (k *Kernel) Edit(f func(netstate.Machine)) {
 
 func (k *Kernel) apply(op netstate.Op) error {
 	if ns, ok := op.Object.(netstate.Netns); ok {
-		return k.namespace(op.Verb, ns.Name)
+		return k.namespace(op.Verb, ns)
 	}
 	s := k.machine[op.Netns]
 	if s == nil {
@@ -148,7 +154,8 @@ func (k *Kernel) apply(op netstate.Op) error {
 	return fmt.Errorf("unknown object %T", op.Object)
 }
 
-func (k *Kernel) namespace(v netstate.Verb, name string) error {
+func (k *Kernel) namespace(v netstate.Verb, ns netstate.Netns) error {
+	name := ns.Name
 	if v == netstate.Delete {
 		if s := k.machine[name]; s != nil {
 			for _, l := range slices.Clone(s.Links) {
@@ -161,7 +168,7 @@ func (k *Kernel) namespace(v netstate.Verb, name string) error {
 	if k.machine[name] != nil {
 		return fmt.Errorf("namespace exists")
 	}
-	k.machine[name] = &netstate.State{Links: []netstate.Link{{Name: "lo"}}}
+	k.machine[name] = &netstate.State{Alias: ns.Alias, Links: []netstate.Link{{Name: "lo"}}}
 	return nil
 }
 
@@ -235,7 +242,9 @@ func setAttr(s *netstate.State, a netstate.LinkAttr) error {
 	l := &s.Links[i]
 	switch a.Attr {
 	case "up":
-		l.Up = a.Value == "on"
+		if l.Up = a.Value == "on"; !l.Up {
+			s.Routes = slices.DeleteFunc(s.Routes, func(r netstate.Route) bool { return r.Link == a.Link })
+		}
 	case "alias":
 		l.Alias = a.Value
 	case "address":
