@@ -27,11 +27,12 @@ func (b *builder) antispoof(ports []*intent.Port) {
 		chain := "port_" + p.Name
 		senders.Elements = append(senders.Elements, PortDevice(p.Name)+" : jump "+chain)
 		chains = append(chains, netstate.Chain{Name: chain, Rules: []string{
-			fmt.Sprintf("ether saddr != %s counter drop", p.MAC),
+			// What nearly every packet is comes first.
+			fmt.Sprintf("ether saddr %s ip saddr %s accept", p.MAC, p.Address),
 			// 0.0.0.0 is the sender of a probe (RFC 5227, 2.1.1).
-			fmt.Sprintf("ether type arp arp saddr ether %s arp saddr ip { 0.0.0.0, %s } accept", p.MAC, p.Address),
+			fmt.Sprintf("ether saddr %[1]s arp saddr ether %[1]s arp saddr ip { 0.0.0.0, %[2]s } accept", p.MAC, p.Address),
+			fmt.Sprintf("ether saddr != %s counter drop", p.MAC),
 			"ether type arp counter drop",
-			fmt.Sprintf("ether type ip ip saddr %s accept", p.Address),
 			"ether type ip counter drop",
 			"counter drop",
 		}})

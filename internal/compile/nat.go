@@ -31,14 +31,14 @@ func (b *builder) nat(mine []*intent.Subnet) {
 		fabric.Elements = append(fabric.Elements, n.Address.String())
 	}
 	out := ""
-	var forward []string
+	forward := []string{"ct state { established, related } accept"}
 	if b.separateUplink() {
 		out = `oifname "` + b.node.Uplink + `" `
-		forward = append(forward, `iifname "`+b.node.Uplink+`" ip daddr @nat ct state != { established, related } counter drop`)
+		forward = append(forward, `iifname "`+b.node.Uplink+`" ip daddr @nat counter drop`)
 	}
 	forward = append(forward,
 		// A translated subnet is private: answers come in, nothing else.
-		"ip daddr @nat ip saddr != @fabric ct state != { established, related } counter drop",
+		"ip daddr @nat ip saddr != @fabric counter drop",
 		// What connection tracking cannot place is not translated, so it stays in.
 		out+"ip saddr @nat ip daddr != @fabric ct state invalid counter drop",
 	)
