@@ -42,9 +42,14 @@ func (a *app) oneLab(ctx context.Context) (*lab.Lab, *lab.Directory, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if a.target.lab != "" {
+		if _, err := a.chooseLab(a.target.lab); err != nil {
+			return nil, nil, err
+		}
+	}
 	one, err := labs.Find(a.target.lab)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, usageError("%w", err)
 	}
 	d, err := one.Directory(ctx)
 	return one, d, err

@@ -98,10 +98,15 @@ func (a *app) labTestCommand() *cobra.Command {
     - {from: vm1, to: vm5, protocol: tcp, port: 80}
     - {from: internet, to: vm1, allow: false}
 
-from is anything in the lab; to as well, or an address. The protocol is icmp unless it
-says tcp or udp, which have a port: a listener stands there for as long as the test
-runs. What is not allowed must not arrive, or be refused. hops are the routers between,
-by name or address, or just how many. The exit code is 5 if anything is missed.`,
+from is anything in the lab; to as well, or an IPv4 address. The protocol is icmp unless
+it says tcp or udp, which have a port: a listener stands there for as long as the test
+runs. hops are the routers between, by name or address, or just how many.
+
+What is not allowed must meet silence, or be refused on the way. Where no listener can
+be placed (a VM on a tap, a subnet's bridge, an address outside the lab), "refused"
+means that it arrived: that is what a target says on whose port nobody listens.
+
+The exit code is 5 if anything is missed.`,
 		Example: "  sarn lab test examples/two-hosts.test.yaml",
 		Args:    names("file of expectations", false),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -7,12 +7,14 @@
 // directory, Config.RunDir/labs/NAME, so that Down can undo a lab that was half built
 // or has crashed, and touches nothing else:
 //
-//	lab.yaml          the file that it was built from
+//	lab.yaml          the file that it was built from; without it nothing is a lab
 //	api.sock, data/   the controller's socket and store
 //	netns/NAME        the namespaces of machines and networks
 //	guests/HOST/NAME  the namespaces that HOST's agent made for its ports
 //	hosts             names and addresses, seen as /etc/hosts inside the lab
 //	logs/, pids/      one file for each process
+//
+// While a process builds a lab or takes it down it holds a lock on labs/.NAME.lock.
 //
 // Reads: the lab's file, its controller's API, /proc. Writes: its directory, its
 // namespaces.

@@ -22,6 +22,26 @@ func (l *Lab) Down(ctx context.Context) error {
 	if err := requireRoot(); err != nil {
 		return err
 	}
+	if _, err := os.Lstat(l.dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	release, err := l.lock()
+	if err != nil {
+		return err
+	}
+	defer release()
+	return l.takeDown(ctx)
+}
+
+// takeDown is Down for who holds the lock.
+func (l *Lab) takeDown(ctx context.Context) error {
+	_, err := os.Lstat(l.dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case !l.there():
+		return l.strange()
+	}
 	mounts, err := mountsBelow(l.dir)
 	if err != nil {
 		return err
@@ -30,24 +50,38 @@ func (l *Lab) Down(ctx context.Context) error {
 	if own, err := os.Readlink("/proc/self/ns/net"); err == nil && namespaces[own] {
 		return fmt.Errorf("this shell is inside lab %s; leave it first", l.Name)
 	}
-	ps, err := l.processes()
+	ps, err := l.everyProcess(namespaces)
 	if err != nil {
 		return err
 	}
-	others, err := inside(namespaces)
-	if err != nil {
-		return err
-	}
-	if err := stop(ctx, append(ps, others...)); err != nil {
+	if err := stop(ctx, ps); err != nil {
 		return err
 	}
 	if err := unmount(l.dir); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(l.dir); err != nil {
+	if err := l.remove(); err != nil {
 		return fmt.Errorf("remove lab %s: %w", l.Name, err)
 	}
 	return nil
+}
+
+// remove removes the directory, and its mark last: what is left if this is cut short
+// is still a lab's.
+func (l *Lab) remove() error {
+	entries, err := os.ReadDir(l.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() == mark {
+			continue
+		}
+		if err := os.RemoveAll(l.path(e.Name())); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(l.dir)
 }
 
 func requireRoot() error {

@@ -33,8 +33,8 @@ type Expectation struct {
 	// Protocol is icmp unless it is said otherwise; tcp and udp have a Port.
 	Protocol Protocol `json:"protocol,omitempty"`
 	Port     int      `json:"port,omitempty"`
-	// Allow is true unless it is said otherwise. False means that nothing arrives,
-	// or that it is refused.
+	// Allow is true unless it is said otherwise. False means that nothing arrives:
+	// there is silence, or somebody on the way refuses.
 	Allow *bool `json:"allow,omitempty"`
 	// Hops says how many routers lie between, or which: names or addresses.
 	Hops *Hops `json:"hops,omitempty"`
@@ -72,15 +72,27 @@ type Hops struct {
 	Names []string
 }
 
-// UnmarshalYAML takes a number or a list.
+// noHops is the Count of what is neither a number nor a list of names. validate
+// refuses it, because it knows the line.
+const noHops = -1
+
+// UnmarshalYAML takes a whole number or a list.
 func (h *Hops) UnmarshalYAML(decode func(any) error) error {
-	if decode(&h.Count) == nil {
-		return nil
+	var found any // asked for a number, the library would make 1 of 1.7
+	if err := decode(&found); err != nil {
+		return err
 	}
-	if err := decode(&h.Names); err != nil {
-		return fmt.Errorf("hops is a number, or a list of names such as [host1, router, host2]")
+	h.Count = noHops
+	switch n := found.(type) {
+	case uint64:
+		if n <= mostHops {
+			h.Count = int(n)
+		}
+	case []any:
+		if decode(&h.Names) == nil {
+			h.Count = len(h.Names)
+		}
 	}
-	h.Count = len(h.Names)
 	return nil
 }
 
@@ -128,7 +140,7 @@ func ParseExpectations(file string, data []byte) ([]Expectation, error) {
 		}
 	}
 	if len(ps) == 0 && len(all) == 0 {
-		return nil, fmt.Errorf("%s: has no `kind: LabTest` document", file)
+		return nil, lacks(file, "has no `kind: LabTest` document")
 	}
 	if len(ps) > 0 {
 		return nil, ps
@@ -156,7 +168,11 @@ func (e *Expectation) validate() []intent.FieldError {
 	default:
 		c.fail("protocol", "%q is not a protocol; use icmp, tcp or udp", e.Protocol)
 	}
-	if e.Hops != nil && !e.allowed() {
+	switch {
+	case e.Hops == nil:
+	case e.Hops.Count == noHops:
+		c.fail("hops", "is a number up to %d, or a list of names such as [host1, router, host2]", mostHops)
+	case !e.allowed():
 		c.fail("hops", "are for what is allowed; this is denied")
 	}
 	return c.errs
@@ -185,12 +201,8 @@ func (d *Directory) resolve(all []Expectation) ([]probe, error) {
 		} else if p.from.Netns == "" {
 			fail("from", fmt.Errorf("%s is a VM on a tap; the lab cannot send from inside it", e.From))
 		}
-		if p.address, err = netip.ParseAddr(e.To); err == nil {
-			p.to, _ = d.Holder(p.address)
-		} else if p.to, err = d.Find(e.To); err != nil {
+		if p.address, p.to, err = d.target(e.To); err != nil {
 			fail("to", err)
-		} else if p.address = p.to.Address; !p.address.IsValid() {
-			fail("to", fmt.Errorf("%s has no address", e.To))
 		}
 		probes = append(probes, p)
 	}
@@ -198,6 +210,24 @@ func (d *Directory) resolve(all []Expectation) ([]probe, error) {
 		return nil, ps
 	}
 	return probes, nil
+}
+
+// target looks up who or what an expectation's packets go to.
+func (d *Directory) target(to string) (netip.Addr, Member, error) {
+	a, err := netip.ParseAddr(to)
+	if err != nil {
+		m, err := d.Find(to)
+		if err == nil && !m.Address.IsValid() {
+			err = fmt.Errorf("%s has no address", to)
+		}
+		return m.Address, m, err
+	}
+	if !a.Is4() || !a.IsGlobalUnicast() && !a.IsLinkLocalUnicast() {
+		// The sender's own system would refuse or keep such packets: nothing would be tested.
+		return a, Member{}, fmt.Errorf("%s is not an IPv4 address of one machine elsewhere", to)
+	}
+	m, _ := d.Holder(a)
+	return a, m, nil
 }
 
 // sameHops reports whether the path is what is expected. Expected hops may be names

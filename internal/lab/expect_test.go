@@ -2,8 +2,10 @@ package lab
 
 import (
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -46,17 +48,21 @@ expect:
 
 func TestParseExpectationsTellsWhatIsWrong(t *testing.T) {
 	for text, want := range map[string]string{
-		"kind: LabTest\n":                    "x.yaml:1: expect: is missing",
-		"kind: Lab\n":                        `"Lab" is not a kind`,
-		"kind: VPC\nname: a\n":               "this file is for `kind: LabTest` documents only",
-		"":                                   "has no `kind: LabTest` document",
+		"kind: LabTest\n": "x.yaml:1: expect: is missing",
+		"kind: Lab\n":     `"Lab" is not a kind`,
+		"kind: VPC\nname: a\ncidrs: [10.0.0.0/8]\n": "this file is for `kind: LabTest` documents only",
+		"":                                   "x.yaml:1: has no `kind: LabTest` document",
 		"kind: LabTest\nexpect: [{from: a}]": "x.yaml:2: expect.0.to: is missing",
 		"kind: LabTest\nexpect:\n - {to: a}": "x.yaml:3: expect.0.from: is missing",
 		"kind: LabTest\nexpect: [{from: a, to: b, port: 1}]":               "port: belongs to tcp and udp",
 		"kind: LabTest\nexpect: [{from: a, to: b, protocol: tcp}]":         "tcp needs one from 1 to 65535",
 		"kind: LabTest\nexpect: [{from: a, to: b, protocol: gre}]":         `"gre" is not a protocol`,
 		"kind: LabTest\nexpect: [{from: a, to: b, why: not}]":              `unknown field "why"`,
-		"kind: LabTest\nexpect: [{from: a, to: b, hops: {a: b}}]":          "hops is a number, or a list",
+		"kind: LabTest\nexpect: [{from: a, to: b, hops: {a: b}}]":          "hops: is a number up to 30, or a list",
+		"kind: LabTest\nexpect: [{from: a, to: b, hops: 1.7}]":             "x.yaml:2: expect.0.hops: is a number",
+		"kind: LabTest\nexpect: [{from: a, to: b, hops: -1}]":              "hops: is a number up to 30",
+		"kind: LabTest\nexpect: [{from: a, to: b, hops: 31}]":              "hops: is a number up to 30",
+		"kind: LabTest\nexpect: [{from: a, to: b, hops: two}]":             "hops: is a number",
 		"kind: LabTest\nexpect: [{from: a, to: b, hops: 1, allow: false}]": "hops: are for what is allowed",
 	} {
 		_, err := ParseExpectations("x.yaml", []byte(text))
@@ -115,10 +121,46 @@ func TestResolveTellsWhatIsWrong(t *testing.T) {
 	_, err := d.resolve([]Expectation{
 		{From: "vm9", To: "vm1", Protocol: ICMP, file: "x.yaml", line: 3},
 		{From: "vm1", To: "lan", Protocol: ICMP, file: "x.yaml", line: 4},
+		{From: "vm1", To: "fe80::1", Protocol: ICMP, file: "x.yaml", line: 5},
+		{From: "vm1", To: "::ffff:10.10.10.11", Protocol: ICMP, file: "x.yaml", line: 6},
+		{From: "vm1", To: "224.0.0.1", Protocol: ICMP, file: "x.yaml", line: 7},
 	})
-	if err == nil || !strings.Contains(err.Error(), `x.yaml:3: from: the lab has nothing called "vm9"`) ||
-		!strings.Contains(err.Error(), "x.yaml:4: to: lan has no address") {
-		t.Error(err)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		`x.yaml:3: from: the lab has nothing called "vm9"`,
+		"x.yaml:4: to: lan has no address",
+		"x.yaml:5: to: fe80::1 is not an IPv4 address of one machine",
+		"x.yaml:6: to: ::ffff:10.10.10.11 is not",
+		"x.yaml:7: to: 224.0.0.1 is not",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in\n%v", want, err)
+		}
+	}
+}
+
+func TestKeptOut(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{nil, false},
+		{errSilent, true},
+		{&refusal{What: "prohibited"}, true},
+		{&refusal{What: portRefused}, true},
+		{errClosed, false},
+		{&onewayError{}, false},
+		{&refusal{What: ttlExceeded}, false},
+		{&refusal{What: tooBig}, false},
+		{errors.New("write ip4: non-IPv4 address"), false},
+		{refused(syscall.EMSGSIZE), false},
+		{refused(syscall.ENETUNREACH), true}, // no route out is a way to keep in
+	} {
+		if got := keptOut(c.err); got != c.want {
+			t.Errorf("%v: %v, want %v", c.err, got, c.want)
+		}
 	}
 }
 

@@ -37,7 +37,10 @@ func New(config Config) (*Labs, error) {
 	if config.RunDir == "" {
 		config.RunDir = DefaultRunDir
 	}
-	dir, err := filepath.Abs(config.RunDir)
+	dir, err := filepath.Abs(filepath.Join(config.RunDir, "labs"))
+	if err == nil {
+		dir, err = realPath(dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("run directory: %w", err)
 	}
@@ -46,7 +49,18 @@ func New(config Config) (*Labs, error) {
 			return nil, fmt.Errorf("find the running program: %w", err)
 		}
 	}
-	return &Labs{dir: filepath.Join(dir, "labs"), binary: config.Binary}, nil
+	return &Labs{dir: dir, binary: config.Binary}, nil
+}
+
+// realPath resolves the symbolic links of a path whose end need not be there yet: the
+// kernel lists mounts by their real paths.
+func realPath(path string) (string, error) {
+	resolved, err := filepath.EvalSymlinks(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return resolved, err
+	}
+	parent, err := realPath(filepath.Dir(path))
+	return filepath.Join(parent, filepath.Base(path)), err
 }
 
 // Lab is one lab: its name and its directory.
@@ -79,6 +93,16 @@ func (l *Lab) Address() string { return "unix://" + l.Socket() }
 // Client returns a client of the lab's controller.
 func (l *Lab) Client() (*api.Client, error) { return api.New(api.Endpoint{Address: l.Address()}) }
 
+// mark is the file that makes a directory a lab: the first that Up puts there, and the
+// last that Down removes.
+const mark = "lab.yaml"
+
+// there reports whether the lab's directory is there and is Sarn's.
+func (l *Lab) there() bool {
+	_, err := os.Lstat(l.path(mark))
+	return err == nil
+}
+
 // All returns every lab that has a directory, also those that are not quite up.
 func (l *Labs) All() ([]*Lab, error) {
 	entries, err := os.ReadDir(l.dir)
@@ -90,8 +114,8 @@ func (l *Labs) All() ([]*Lab, error) {
 	}
 	var all []*Lab
 	for _, e := range entries {
-		if e.IsDir() {
-			all = append(all, l.named(e.Name()))
+		if one := l.named(e.Name()); e.IsDir() && one.there() {
+			all = append(all, one)
 		}
 	}
 	return all, nil
@@ -126,7 +150,7 @@ func (l *Labs) Find(name string) (*Lab, error) {
 
 // plan reads the lab's file again.
 func (l *Lab) plan() (*Plan, error) {
-	file := l.path("lab.yaml")
+	file := l.path(mark)
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("lab %s is half built (%w); clear it with: sarn lab down %s", l.Name, err, l.Name)
@@ -147,19 +171,17 @@ type Info struct {
 // StateOK is the state of a lab whose processes all run.
 const StateOK = "ok"
 
-// Running returns the labs that have a controller, alive or not: that one which died
-// does not answer is for the connection to say. It asks no controller anything, so
-// that every command can afford it.
+// Running returns the labs that have, or should have, a controller: that one which has
+// ended does not answer is for the connection to say. It asks no controller anything,
+// so that every command can afford it.
 func (l *Labs) Running() ([]Info, error) {
 	all, err := l.All()
 	if err != nil {
 		return nil, err
 	}
-	var running []Info
-	for _, one := range all {
-		if _, err := os.Stat(one.Socket()); err == nil {
-			running = append(running, Info{Name: one.Name, Socket: one.Socket()})
-		}
+	running := make([]Info, len(all))
+	for i, one := range all {
+		running[i] = Info{Name: one.Name, Socket: one.Socket()}
 	}
 	return running, nil
 }
@@ -186,7 +208,7 @@ func (l *Lab) Info(ctx context.Context) (Info, error) {
 	if err != nil {
 		return info, err
 	}
-	if s, err := os.Stat(l.path("lab.yaml")); err == nil {
+	if s, err := os.Stat(l.path(mark)); err == nil {
 		info.Since = s.ModTime()
 	}
 	var dead []string

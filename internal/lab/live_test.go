@@ -194,15 +194,18 @@ expect:
   - {from: vm1, to: vm2, protocol: tcp, port: 80, allow: false}
   - {from: vm1, to: 10.10.10.99, protocol: udp, port: 53}
   - {from: vm1, to: vm2}
+  - {from: vm1, to: 10.10.10.2, protocol: tcp, port: 81}
+  - {from: vm1, to: 10.10.10.2, protocol: tcp, port: 81, allow: false}
+  - {from: vm1, to: 10.10.10.2, protocol: udp, port: 81, allow: false}
 `
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		out, code := sarn(t, "", "lab", "test", file)
-		if code != 5 || strings.Count(out, "MISS") != 5 {
-			t.Errorf("exit code %d, want 5, and five misses:\n%s", code, out)
+		if code != 5 || strings.Count(out, "MISS") != 7 || strings.Count(out, "it arrives, and nobody listens there") != 3 {
+			t.Errorf("exit code %d, want 5, and seven misses:\n%s", code, out)
 		}
-		contains(t, "the table", out, "via host1, router, host2", "1/6 as expected")
+		contains(t, "the table", out, "via host1, router, host2", "2/9 as expected")
 		out, code = sarn(t, "", "lab", "exec", "host2", "ip", "link", "set", "br_net2", "down")
 		if code != 0 {
 			t.Fatal(out)

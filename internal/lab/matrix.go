@@ -55,6 +55,7 @@ func (l *Lab) PingAll(ctx context.Context, d *Directory, o PingOptions) (*Matrix
 		return nil, err
 	}
 	m := &Matrix{From: []string{}, To: []string{}, Pairs: []Pair{}}
+	sockets := newPingers()
 	var jobs []pingJob
 	for _, to := range d.Members {
 		if asked(to, o) {
@@ -65,7 +66,7 @@ func (l *Lab) PingAll(ctx context.Context, d *Directory, o PingOptions) (*Matrix
 		if !asks(from, o) {
 			continue
 		}
-		p, err := newPinger(from.Netns)
+		p, err := sockets.open(from.Netns)
 		if err == nil {
 			defer p.close()
 		}

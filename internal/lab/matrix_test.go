@@ -2,9 +2,12 @@ package lab
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
+
+	"sarn/internal/netnstest"
 )
 
 func TestMatrix(t *testing.T) {
@@ -42,8 +45,28 @@ func TestNaturalOrder(t *testing.T) {
 	}
 }
 
+// TestPingersDiffer is about many probes from one member at once: an answer to one must
+// not be another's.
+func TestPingersDiffer(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		s, seen := newPingers(), map[uint16]bool{}
+		for range 1000 {
+			p, err := s.open("/proc/self/ns/net")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if seen[p.id] {
+				t.Errorf("two have the identity %d", p.id)
+			}
+			seen[p.id] = true
+			p.close()
+		}
+	})
+}
+
 func TestParseICMP(t *testing.T) {
-	echo := func(kind byte) []byte {
+	from, target := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.9")
+	message := func(kind byte) []byte {
 		b := []byte{kind, 0, 0, 0}
 		b = binary.BigEndian.AppendUint16(b, 77)
 		return binary.BigEndian.AppendUint16(b, 3)
@@ -51,29 +74,30 @@ func TestParseICMP(t *testing.T) {
 	about := func(kind, code byte, options int) []byte {
 		inner := make([]byte, 20+options)
 		inner[0], inner[9] = 0x40|byte(len(inner)/4), 1
-		return append(append([]byte{kind, code, 0, 0, 0, 0, 0, 0}, inner...), echo(8)...)
+		copy(inner[16:], target.AsSlice())
+		return append(append([]byte{kind, code, 0, 0, 0, 0, 0, 0}, inner...), message(8)...)
 	}
 	for _, c := range []struct {
 		packet []byte
-		id     int
+		to     netip.Addr
 		what   string
 	}{
-		{echo(0), 77, ""},
-		{echo(8), -1, ""}, // a request, somebody else's
-		{about(11, 0, 0), 77, ttlExceeded},
-		{about(3, 1, 0), 77, "unreachable"},
-		{about(3, 13, 4), 77, "prohibited"},
-		{about(3, 1, 0)[:30], -1, ""},
-		{nil, -1, ""},
+		{message(0), from, ""},
+		{message(8), netip.Addr{}, ""}, // a request, somebody else's
+		{about(11, 0, 0), target, ttlExceeded},
+		{about(3, 1, 0), target, "unreachable"},
+		{about(3, 13, 4), target, "prohibited"},
+		{about(3, 1, 0)[:30], netip.Addr{}, ""},
+		{nil, netip.Addr{}, ""},
 	} {
-		id, seq, what := parseICMP(c.packet)
-		if id != c.id || what != c.what || id > 0 && seq != 3 {
-			t.Errorf("%x: got %d %d %q, want %d %q", c.packet, id, seq, what, c.id, c.what)
+		asked, what, ok := parseICMP(from, c.packet)
+		if asked.to != c.to || what != c.what || ok != c.to.IsValid() || ok && (asked.id != 77 || asked.seq != 3) {
+			t.Errorf("%x: got %v %q %v, want one to %s, %q", c.packet, asked, what, ok, c.to, c.what)
 		}
 	}
 }
 
 func FuzzParseICMP(f *testing.F) {
 	f.Add([]byte{11, 0, 0, 0, 0, 0, 0, 0, 0x4f})
-	f.Fuzz(func(_ *testing.T, b []byte) { parseICMP(b) })
+	f.Fuzz(func(_ *testing.T, b []byte) { parseICMP(netip.IPv4Unspecified(), b) })
 }

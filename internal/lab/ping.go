@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,17 +32,43 @@ type refusal struct {
 // Error tells it without the name of who refuses; see Directory.tell.
 func (r *refusal) Error() string { return r.What }
 
-const ttlExceeded = "TTL exceeded"
+const (
+	ttlExceeded = "TTL exceeded"
+	tooBig      = "too big"
+	portRefused = "refused"
+	// mostHops is how many routers a path may have.
+	mostHops = 30
+)
+
+// denial reports whether somebody does not want the packet, or knows no way for it.
+func (r *refusal) denial() bool { return r.What != ttlExceeded && r.What != tooBig }
+
+// pingers opens pingers. Each in a namespace sees the answers to all of them, so they
+// have identities, of which no two are alike.
+type pingers struct{ last atomic.Uint32 }
+
+// newPingers begins anywhere, lest another process have the same identities.
+func newPingers() *pingers {
+	s := &pingers{}
+	s.last.Store(rand.Uint32())
+	return s
+}
 
 // pinger is an ICMP socket in one network namespace. Many may wait on it at once.
 type pinger struct {
 	conn *net.IPConn
-	id   int
+	id   uint16
 	done chan struct{}
 
 	mu      sync.Mutex
 	next    uint16
-	waiting map[uint16]chan<- reply
+	waiting map[echo]chan<- reply
+}
+
+// echo is what tells an echo request from others.
+type echo struct {
+	id, seq uint16
+	to      netip.Addr
 }
 
 type reply struct {
@@ -50,11 +77,9 @@ type reply struct {
 	err  error
 }
 
-// newPinger opens a socket in the namespace at netns. Close it.
-func newPinger(netns string) (*pinger, error) {
-	p := &pinger{
-		id: int(rand.Uint32N(1 << 16)), done: make(chan struct{}), waiting: map[uint16]chan<- reply{},
-	}
+// open opens a pinger in the namespace at netns. Close it.
+func (s *pingers) open(netns string) (*pinger, error) {
+	p := &pinger{id: uint16(s.last.Add(1)), done: make(chan struct{}), waiting: map[echo]chan<- reply{}}
 	err := kernel.Enter(netns, func() (err error) {
 		p.conn, err = net.ListenIP("ip4:icmp", nil)
 		return err
@@ -80,15 +105,15 @@ func (p *pinger) ping(ctx context.Context, to netip.Addr, wait time.Duration) (n
 	answer := make(chan reply, 1)
 	p.mu.Lock()
 	p.next++
-	seq := p.next
-	p.waiting[seq] = answer
+	asked := echo{p.id, p.next, to}
+	p.waiting[asked] = answer
 	p.mu.Unlock()
 	defer func() {
 		p.mu.Lock()
-		delete(p.waiting, seq)
+		delete(p.waiting, asked)
 		p.mu.Unlock()
 	}()
-	request := icmp.Message{Type: ipv4.ICMPTypeEcho, Body: &icmp.Echo{ID: p.id, Seq: int(seq), Data: make([]byte, 48)}}
+	request := icmp.Message{Type: ipv4.ICMPTypeEcho, Body: &icmp.Echo{ID: int(asked.id), Seq: int(asked.seq), Data: make([]byte, 48)}}
 	packet, err := request.Marshal(nil)
 	if err != nil {
 		return netip.Addr{}, 0, fmt.Errorf("make an echo request: %w", err)
@@ -122,18 +147,18 @@ func (p *pinger) receive() {
 			continue // the socket reports an earlier packet's fate
 		}
 		at := arrival(control[:nc])
-		id, seq, what := parseICMP(buf[min(n, int(buf[0]&0x0f)*4):n])
-		if id != p.id {
+		r := reply{from: addrOf(from.IP), at: at}
+		asked, what, ok := parseICMP(r.from, buf[min(n, int(buf[0]&0x0f)*4):n])
+		if !ok {
 			continue
 		}
-		r := reply{from: addrOf(from.IP), at: at}
 		if what != "" {
 			r.err = &refusal{From: r.from, What: what}
 		}
 		p.mu.Lock()
-		if answer := p.waiting[seq]; answer != nil {
+		if answer := p.waiting[asked]; answer != nil {
 			answer <- r
-			delete(p.waiting, seq)
+			delete(p.waiting, asked)
 		}
 		p.mu.Unlock()
 	}
@@ -174,33 +199,37 @@ func addrOf(ip net.IP) netip.Addr {
 	return a.Unmap()
 }
 
-// parseICMP returns the identity of the echo request that a message answers or is
-// about, and what an error says. An identity of -1 is that of no request.
-func parseICMP(b []byte) (id int, seq uint16, what string) {
-	const none, header = -1, 8
+// parseICMP returns the echo request that a message of from's answers or is about, and
+// what an error says. It is not ok if there is no such request.
+func parseICMP(from netip.Addr, b []byte) (asked echo, what string, ok bool) {
+	const header = 8
 	if len(b) < header {
-		return none, 0, ""
+		return echo{}, "", false
 	}
 	switch ipv4.ICMPType(b[0]) {
 	case ipv4.ICMPTypeEchoReply:
-		return int(binary.BigEndian.Uint16(b[4:])), binary.BigEndian.Uint16(b[6:]), ""
+		return echoOf(b, from), "", true
 	case ipv4.ICMPTypeDestinationUnreachable:
 		what = unreachable(int(b[1]))
 	case ipv4.ICMPTypeTimeExceeded:
 		what = ttlExceeded
 	default:
-		return none, 0, ""
+		return echo{}, "", false
 	}
 	// An error quotes the packet that it is about: its IP header and 8 bytes.
 	inner := b[header:]
 	if len(inner) < ipv4.HeaderLen || inner[9] != unix.IPPROTO_ICMP {
-		return none, 0, ""
+		return echo{}, "", false
 	}
 	skip := int(inner[0]&0x0f) * 4
 	if len(inner) < skip+header || ipv4.ICMPType(inner[skip]) != ipv4.ICMPTypeEcho {
-		return none, 0, ""
+		return echo{}, "", false
 	}
-	return int(binary.BigEndian.Uint16(inner[skip+4:])), binary.BigEndian.Uint16(inner[skip+6:]), what
+	return echoOf(inner[skip:], addrOf(inner[16:20])), what, true
+}
+
+func echoOf(b []byte, to netip.Addr) echo {
+	return echo{binary.BigEndian.Uint16(b[4:]), binary.BigEndian.Uint16(b[6:]), to}
 }
 
 // unreachable puts a code of RFC 792 and RFC 1812, 5.2.7.1 into a word.
@@ -211,7 +240,7 @@ func unreachable(code int) string {
 	case 3:
 		return "port unreachable"
 	case 4:
-		return "too big"
+		return tooBig
 	}
 	return "unreachable"
 }
@@ -224,7 +253,7 @@ func refused(err error) error {
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
 		return &refusal{What: "prohibited"}
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
-		return &refusal{What: "refused"}
+		return &refusal{What: portRefused}
 	}
 	return err
 }
@@ -241,10 +270,10 @@ func (d *Directory) tell(err error, from Member) string {
 // hops returns who lies between the pinger's namespace and to: probes with a growing
 // time to live die at one after the other. A hop that says nothing is not valid.
 func (p *pinger) hops(ctx context.Context, to netip.Addr, wait time.Duration) ([]netip.Addr, error) {
-	const most, mostSilent = 30, 3
+	const mostSilent = 3
 	var path []netip.Addr
 	silent := 0
-	for ttl := 1; ttl <= most && silent < mostSilent; ttl++ {
+	for ttl := 1; ttl <= mostHops && silent < mostSilent; ttl++ {
 		if err := ipv4.NewPacketConn(p.conn).SetTTL(ttl); err != nil {
 			return nil, fmt.Errorf("set TTL: %w", err)
 		}

@@ -43,7 +43,7 @@ func Parse(file string, data []byte, name string) (*Plan, error) {
 		}
 	}
 	if wiring == nil {
-		return nil, fmt.Errorf("%s: has no `kind: Lab` document: it says what the lab's networks and machines are", file)
+		return nil, lacks(file, "has no `kind: Lab` document: it says what the lab's networks and machines are")
 	}
 	if name != "" {
 		p.Name = name
@@ -59,6 +59,11 @@ func Parse(file string, data []byte, name string) (*Plan, error) {
 		return nil, ps
 	}
 	return &p, nil
+}
+
+// lacks says what a whole file has not.
+func lacks(file, message string) intent.Problems {
+	return intent.Problems{{File: file, Line: 1, FieldError: intent.FieldError{Message: message}}}
 }
 
 func problem(d intent.Document, name string, e intent.FieldError) intent.Problem {

@@ -25,6 +25,9 @@ const (
 	killTime = 5 * time.Second
 	// glance is the time between two looks at processes that are not our children.
 	glance = 10 * time.Millisecond
+	// processVar marks a lab's own processes in their environment, with the path of
+	// their pid file. Unlike that file it is there from the start of the process on.
+	processVar = "SARN_LAB_PROCESS="
 )
 
 func agentName(node string) string { return "agent-" + node }
@@ -47,8 +50,10 @@ func (l *Lab) start(name, netns string, args ...string) error {
 	defer log.Close() //nolint:errcheck // the process has its own
 	cmd := exec.Command(l.binary, args...)
 	cmd.Dir = "/"
-	// A service manager that waits for this command is not told by what it starts.
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "NOTIFY_SOCKET=") })
+	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
+		// A service manager that waits for this command is not told by what it starts.
+		return strings.HasPrefix(v, "NOTIFY_SOCKET=") || strings.HasPrefix(v, processVar)
+	}), processVar+l.path("pids", name))
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if netns == "" {
@@ -152,24 +157,50 @@ func stop(ctx context.Context, ps []process) error {
 	return fmt.Errorf("process %d (%s) does not end", ps[0].pid, ps[0].name)
 }
 
-// inside returns the processes that are in one of the network namespaces.
-func inside(namespaces map[string]bool) ([]process, error) {
+// everyProcess returns the lab's own processes and those that are in one of the
+// namespaces, by what the kernel says of them: a crash may have left no pid file.
+func (l *Lab) everyProcess(namespaces map[string]bool) ([]process, error) {
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return nil, err
 	}
 	var ps []process
 	for _, d := range dirs {
-		ns, err := os.Readlink(filepath.Join(d, "ns/net"))
 		pid, _ := strconv.Atoi(filepath.Base(d))
-		if err != nil || !namespaces[ns] || pid == os.Getpid() {
+		name := l.ownProcess(d)
+		if ns, err := os.Readlink(filepath.Join(d, "ns/net")); err == nil && name == "" && namespaces[ns] {
+			name = "a command inside the lab"
+		}
+		if name == "" || pid == os.Getpid() {
 			continue
 		}
 		if _, began, err := processStat(pid); err == nil {
-			ps = append(ps, process{"a command inside the lab", pid, began})
+			ps = append(ps, process{name, pid, began})
 		}
 	}
 	return ps, nil
+}
+
+// ownProcess returns the name of the lab's own process that is at dir in /proc, or
+// nothing if another is. Somebody else's is not, whatever its environment says.
+func (l *Lab) ownProcess(dir string) string {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return ""
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); !ok || int(s.Uid) != os.Geteuid() {
+		return ""
+	}
+	environment, err := os.ReadFile(filepath.Join(dir, "environ"))
+	if err != nil {
+		return ""
+	}
+	for v := range strings.SplitSeq(string(environment), "\x00") {
+		if name, ok := strings.CutPrefix(v, processVar+l.path("pids")+"/"); ok {
+			return name
+		}
+	}
+	return ""
 }
 
 func pause(ctx context.Context, d time.Duration) error {

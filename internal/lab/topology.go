@@ -36,10 +36,7 @@ type Interface struct {
 	Address intent.Addr `json:"address"`
 }
 
-var (
-	nameRE      = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
-	interfaceRE = regexp.MustCompile(`^[^\s/:]{1,15}$`) // net/core/dev.c, dev_valid_name
-)
+var nameRE = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 
 // check collects field errors. Fields of list elements are named by the element's
 // name, as in "machines.router.gateway", which intent.Document.LineOf understands.
@@ -124,10 +121,9 @@ func (t *Topology) machine(c *check, field string, m Machine, held map[netip.Add
 	names := map[string]bool{}
 	for i, f := range m.Interfaces {
 		at := element(field+".interfaces", i, f.Name)
-		switch {
-		case f.Name == "lo" || f.Name == "." || f.Name == ".." || !interfaceRE.MatchString(f.Name):
-			c.fail(at+".name", "%q is not a name for an interface: 1 to 15 characters, no space, '/' or ':', and not lo", f.Name)
-		case names[f.Name]:
+		if err := intent.CheckInterface(f.Name); err != nil {
+			c.fail(at+".name", "%v", err)
+		} else if names[f.Name] {
 			c.fail(at, "the machine has an interface %q already", f.Name)
 		}
 		names[f.Name] = true

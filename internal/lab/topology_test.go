@@ -64,7 +64,11 @@ func TestParseTellsWhatIsWrong(t *testing.T) {
 		{"no such network", "network: lan, address: 192.168.56.1}", "network: wan, address: 192.168.56.1}", `small.yaml:9: lab "small": machines.router.interfaces.eth0.network: there is no network "wan"`},
 		{"address outside", "address: 192.168.56.1}", "address: 192.168.57.1}", `small.yaml:9: lab "small": machines.router.interfaces.eth0.address: 192.168.57.1 is outside 192.168.56.0/24 of network "lan"`},
 		{"last address", "address: 192.168.56.1}", "address: 192.168.56.255}", `the first or last address of 192.168.56.0/24`},
-		{"loopback", "{name: eth0, network: lan", "{name: lo, network: lan", `"lo" is not a name for an interface`},
+		{"loopback", "{name: eth0, network: lan", "{name: lo, network: lan", `small.yaml:9: lab "small": machines.router.interfaces.lo.name: "lo" is a name that the kernel keeps`},
+		{"template", "{name: eth0, network: lan", "{name: 'eth%d', network: lan", `"eth%d" is not an interface name`},
+		{"more than 15 bytes", "{name: eth0, network: lan", "{name: ééééééééé, network: lan", `"ééééééééé" is not an interface name`},
+		{"odd space", "{name: eth0, network: lan", "{name: \"a\u2003b\", network: lan", `is not an interface name`},
+		{"no name", "{name: eth0, network: lan", "{network: lan", `"" is not an interface name`},
 		{"same network twice", "machines:", "  - {name: wan, cidr: 192.168.0.0/16}\nmachines:", `small.yaml:6: lab "small": networks.wan.cidr: 192.168.0.0/16 overlaps 192.168.56.0/24 of network "lan"`},
 		{"machine like network", "  - name: router", "  - name: lan", `there is a network "lan" already`},
 		{"gateway nowhere", "---\nkind: Node\nname: router", "    gateway: 10.0.0.1\n---\nkind: Node\nname: router", `small.yaml:10: lab "small": machines.router.gateway: 10.0.0.1 is on none of the machine's networks`},
@@ -74,6 +78,7 @@ func TestParseTellsWhatIsWrong(t *testing.T) {
 		{"unknown uplink", "role: router\n", "role: router\nuplink: eth9\n", `node "router": uplink: the lab's machine "router" has no interface eth9`},
 		{"node alone", "role: host", "role: hots", `node "host1": role: "hots" is not a role`},
 		{"port like machine", "kind: Node\nname: host1", "kind: Port\nname: router\nsubnet: a\nnode: host1\n---\nkind: Node\nname: host1", `port "router": name: a machine or network of the lab has this name already`},
+		{"empty", smallest, "", "small.yaml:1: has no `kind: Lab` document"},
 		{"two labs", "---\nkind: Node\nname: host1", "---\nkind: Lab\nname: more\n---\nkind: Node\nname: host1", "a file describes one lab, and line 1 has one already"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -29,45 +29,67 @@ func (l *Labs) Up(ctx context.Context, p *Plan, source []byte, progress func(for
 	if err := requireRoot(); err != nil {
 		return nil, err
 	}
+	if err := os.MkdirAll(l.dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make lab %s: %w", p.Name, err)
+	}
 	one := l.named(p.Name)
+	release, err := one.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	if err := one.claim(source); err != nil {
 		return nil, err
 	}
 	if err := one.build(ctx, p, progress); err != nil {
 		err = one.explain(err)
-		return nil, errors.Join(err, one.Down(context.WithoutCancel(ctx)))
+		return nil, errors.Join(err, one.takeDown(context.WithoutCancel(ctx)))
 	}
 	return one, nil
 }
 
-// claim makes the lab's directory: who makes it has the name.
+// claim makes the lab's directory, whose name nothing else may have.
 func (l *Lab) claim(source []byte) error {
-	if err := os.MkdirAll(l.path(".."), 0o755); err != nil {
-		return fmt.Errorf("make lab %s: %w", l.Name, err)
+	if l.there() {
+		return l.taken()
+	}
+	// An empty directory is what a crash leaves of a claim.
+	if err := os.Remove(l.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return l.strange()
 	}
 	err := os.Mkdir(l.dir, 0o755)
-	if errors.Is(err, fs.ErrExist) {
-		ps, err := l.processes()
-		if err != nil {
-			return err
-		}
-		for _, p := range ps {
-			if p.alive() {
-				return fmt.Errorf("lab %s is up already; take it down with `sarn lab down %s`, or give this one another name with --name", l.Name, l.Name)
-			}
-		}
-		return fmt.Errorf("there are remains of a lab %s; clear them with: sarn lab down %s", l.Name, l.Name)
-	}
 	if err == nil {
-		for _, d := range []string{"netns", "guests", "logs", "pids"} {
-			err = errors.Join(err, os.Mkdir(l.path(d), 0o755))
+		err = os.WriteFile(l.path(mark), source, 0o644)
+	}
+	for _, d := range []string{"netns", "guests", "logs", "pids"} {
+		if err == nil {
+			err = os.Mkdir(l.path(d), 0o755)
 		}
-		err = errors.Join(err, os.WriteFile(l.path("lab.yaml"), source, 0o644))
 	}
 	if err != nil {
 		return fmt.Errorf("make lab %s: %w", l.Name, err)
 	}
 	return nil
+}
+
+// taken says that there is a lab of this name.
+func (l *Lab) taken() error {
+	ps, err := l.processes()
+	if err != nil {
+		return err
+	}
+	for _, p := range ps {
+		if p.alive() {
+			return fmt.Errorf("lab %s is up already; take it down with `sarn lab down %s`, or give this one another name with --name", l.Name, l.Name)
+		}
+	}
+	return fmt.Errorf("there are remains of a lab %s; clear them with: sarn lab down %s", l.Name, l.Name)
+}
+
+// strange says that something that is no lab has the lab's place.
+func (l *Lab) strange() error {
+	return fmt.Errorf("%s is in the way of lab %s: it is none of Sarn's, which would have a file %s in it; move it elsewhere, or give the lab another name",
+		l.dir, l.Name, mark)
 }
 
 func (l *Lab) build(ctx context.Context, p *Plan, progress func(string, ...any)) error {

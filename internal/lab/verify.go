@@ -43,68 +43,89 @@ func (l *Lab) Test(ctx context.Context, d *Directory, all []Expectation, wait ti
 	if err != nil {
 		return nil, err
 	}
-	ears := &listeners{heard: map[string]bool{}}
-	defer ears.close()
+	t := &trial{directory: d, pingers: newPingers(), ears: &listeners{heard: map[string]bool{}}, wait: wait}
+	defer t.ears.close()
 	for _, p := range probes {
-		if err := ears.open(p); err != nil {
+		if err := t.ears.open(p); err != nil {
 			return nil, fmt.Errorf("listen on %s in %s: %w", p.what(), p.to.Name, err)
 		}
 	}
-	verdicts := each(probes, func(p probe) Verdict { return p.check(ctx, d, ears, wait) })
+	verdicts := each(probes, func(p probe) Verdict { return t.check(ctx, p) })
 	return verdicts, ctx.Err()
 }
 
-func (p probe) check(ctx context.Context, d *Directory, ears *listeners, wait time.Duration) Verdict {
+// trial is what the probes of one Test share.
+type trial struct {
+	directory *Directory
+	pingers   *pingers
+	ears      *listeners
+	wait      time.Duration
+}
+
+func (t *trial) check(ctx context.Context, p probe) Verdict {
 	v := Verdict{From: p.From, To: p.To, What: p.what(), Expected: p.expected(), Line: p.line}
+	wait := t.wait
 	if p.allowed() {
 		wait *= patience
 	}
-	rtt, err := p.send(ctx, ears, wait)
-	if v.OK = err == nil; !p.allowed() {
+	rtt, err := t.send(ctx, p, wait)
+	if !p.allowed() {
 		v.OK = keptOut(err)
-	}
-	if err != nil {
-		v.Seen = d.tell(err, p.from)
-		return v
+	} else {
+		v.OK = err == nil || errors.Is(err, errClosed)
 	}
 	v.Seen = milliseconds(rtt) + " ms"
-	if p.Hops == nil {
+	if err != nil {
+		v.Seen = t.directory.tell(err, p.from)
+	}
+	if !v.OK || p.Hops == nil {
 		return v
 	}
-	path, err := p.path(ctx, wait)
-	v.Seen += " " + d.via(path, p.from)
+	path, err := t.path(ctx, p, wait)
+	v.Seen += " " + t.directory.via(path, p.from)
 	if err != nil {
-		v.Seen += ", then " + d.tell(err, p.from)
+		v.Seen += ", then " + t.directory.tell(err, p.from)
 	}
-	v.OK = v.OK && err == nil && d.sameHops(p.Hops, path, p.from)
+	v.OK = err == nil && t.directory.sameHops(p.Hops, path, p.from)
 	return v
 }
 
+// errClosed says that a packet arrived where nobody listens. The lab could not place a
+// listener there, and nothing that Sarn builds refuses on behalf of the target, so
+// "refused" is the target's own word, and the way to it is open.
+var errClosed = errors.New("it arrives, and nobody listens there")
+
 // keptOut reports whether err says that a packet was refused or got lost. Other errors
-// say that it was not sent at all, or that it arrived and only its answer got lost.
+// say that it was not sent at all, or that it arrived and only its answer got lost, or
+// that it went round in circles: a fault, not a denial.
 func keptOut(err error) bool {
 	var r *refusal
-	return errors.Is(err, errSilent) || errors.As(err, &r)
+	return errors.Is(err, errSilent) || errors.As(err, &r) && r.denial()
 }
 
-func (p probe) send(ctx context.Context, ears *listeners, wait time.Duration) (time.Duration, error) {
+func (t *trial) send(ctx context.Context, p probe, wait time.Duration) (rtt time.Duration, err error) {
 	switch p.Protocol {
 	case TCP:
-		return p.connect(ctx, wait)
+		rtt, err = p.connect(ctx, wait)
 	case UDP:
-		return p.datagram(ctx, ears, wait)
+		rtt, err = p.datagram(ctx, t.ears, wait)
+	default:
+		var s *pinger
+		if s, err = t.pingers.open(p.from.Netns); err != nil {
+			return 0, err
+		}
+		defer s.close()
+		_, rtt, err = s.ping(ctx, p.address, wait)
 	}
-	s, err := newPinger(p.from.Netns)
-	if err != nil {
-		return 0, err
+	var r *refusal
+	if errors.As(err, &r) && r.What == portRefused && !t.ears.at(p) {
+		err = errClosed
 	}
-	defer s.close()
-	_, rtt, err := s.ping(ctx, p.address, wait)
 	return rtt, err
 }
 
-func (p probe) path(ctx context.Context, wait time.Duration) ([]netip.Addr, error) {
-	s, err := newPinger(p.from.Netns)
+func (t *trial) path(ctx context.Context, p probe, wait time.Duration) ([]netip.Addr, error) {
+	s, err := t.pingers.open(p.from.Netns)
 	if err != nil {
 		return nil, err
 	}
@@ -191,11 +212,10 @@ type listeners struct {
 // open opens the listener that the probe needs, unless there is one. A member that
 // has no namespace has to have its own.
 func (s *listeners) open(p probe) error {
-	key := string(p.Protocol) + " " + p.target()
-	if p.Port == 0 || p.to.Netns == "" || slices.Contains(s.keys, key) {
+	if p.Port == 0 || p.to.Netns == "" || s.at(p) {
 		return nil
 	}
-	s.keys = append(s.keys, key)
+	s.keys = append(s.keys, p.key())
 	return kernel.Enter(p.to.Netns, func() error {
 		if p.Protocol == TCP {
 			return s.tcp(p.target())
@@ -203,6 +223,11 @@ func (s *listeners) open(p probe) error {
 		return s.udp(p.target())
 	})
 }
+
+// at reports whether there is a listener for the probe.
+func (s *listeners) at(p probe) bool { return slices.Contains(s.keys, p.key()) }
+
+func (p probe) key() string { return string(p.Protocol) + " " + p.target() }
 
 func (s *listeners) tcp(address string) error {
 	var config net.ListenConfig
