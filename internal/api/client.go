@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"sarn/internal/intent"
@@ -25,36 +24,10 @@ const (
 
 // Client speaks to a controller. It is safe for concurrent use.
 type Client struct {
-	http    *http.Client
-	base    string // URL without the path
-	where   string // for errors
-	silence time.Duration
-}
-
-// WaitError says that the time ran out before every node held the revision.
-type WaitError struct {
-	Revision int64
-	Statuses []NodeStatus
-}
-
-// Error names the nodes that are behind.
-func (e *WaitError) Error() string {
-	var late []string
-	for _, s := range e.Statuses {
-		switch {
-		case s.Error != "":
-			late = append(late, s.Node+" (failed: "+s.Error+")")
-		case s.InSync():
-		case !s.Connected:
-			late = append(late, s.Node+" (its agent is not connected)")
-		default:
-			late = append(late, fmt.Sprintf("%s (at revision %d of %d)", s.Node, s.Applied, s.Wanted))
-		}
-	}
-	if len(late) == 0 {
-		return fmt.Sprintf("time ran out before revision %d reached the nodes", e.Revision)
-	}
-	return fmt.Sprintf("time ran out before revision %d was applied on %s", e.Revision, strings.Join(late, ", "))
+	http     *http.Client
+	base     string // URL without the path
+	endpoint Endpoint
+	silence  time.Duration
 }
 
 // Close ends the client's idle connections.
@@ -63,6 +36,11 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // Apply makes a change. If it is refused, the error is intent.Problems.
 func (c *Client) Apply(ctx context.Context, change Change) (Result, error) {
 	var r Result
+	for _, ref := range change.Delete {
+		if err := CheckName(ref); err != nil {
+			return r, err
+		}
+	}
 	err := c.call(ctx, http.MethodPost, "/v1/changes", change, &r)
 	return r, err
 }
@@ -85,6 +63,9 @@ func (c *Client) List(ctx context.Context, kind intent.Kind) ([]intent.Object, e
 
 // Get returns one object. If it is not there, the error is intent.Problems.
 func (c *Client) Get(ctx context.Context, ref intent.Ref) (intent.Object, error) {
+	if err := CheckName(ref); err != nil {
+		return nil, err
+	}
 	o := intent.New(ref.Kind)
 	path := "/v1/" + ref.Kind.Noun() + "s/" + url.PathEscape(ref.Name)
 	if err := c.call(ctx, http.MethodGet, path, nil, o); err != nil {
@@ -104,6 +85,7 @@ func (c *Client) Status(ctx context.Context) ([]NodeStatus, error) {
 // revision, or a *WaitError when the time has run out.
 func (c *Client) Wait(ctx context.Context, revision int64, timeout time.Duration) ([]NodeStatus, error) {
 	var all []NodeStatus
+	timeout = max(timeout, time.Millisecond)
 	q := url.Values{"revision": {strconv.FormatInt(revision, 10)}, "timeout": {timeout.String()}}
 	err := c.callWithin(ctx, timeout+patience, http.MethodGet, "/v1/wait?"+q.Encode(), nil, &all)
 	var refused *refusal
@@ -115,6 +97,9 @@ func (c *Client) Wait(ctx context.Context, revision int64, timeout time.Duration
 
 // Report says what came of an agent's pass.
 func (c *Client) Report(ctx context.Context, node string, r NodeReport) error {
+	if err := CheckName(intent.Ref{Kind: intent.KindNode, Name: node}); err != nil {
+		return err
+	}
 	return c.call(ctx, http.MethodPut, "/v1/nodes/"+url.PathEscape(node)+"/report", r, nil)
 }
 
@@ -142,8 +127,12 @@ func (c *Client) callWithin(ctx context.Context, limit time.Duration, method, pa
 	if out == nil {
 		return nil
 	}
-	if err := json.NewDecoder(res.Body).Decode(out); err != nil {
-		return fmt.Errorf("read answer of %s: %w", c.where, err)
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		return c.unreachable(err)
+	}
+	if err := json.Unmarshal(text, out); err != nil {
+		return fmt.Errorf("read answer of %s: %w", c.endpoint.Address, err)
 	}
 	return nil
 }
@@ -162,67 +151,11 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader) 
 		if cause := context.Cause(ctx); cause != nil {
 			err = cause
 		}
-		return nil, fmt.Errorf("controller at %s does not answer; is `sarn server` running? %w", c.where, err)
+		return nil, c.unreachable(err)
 	}
 	if res.StatusCode < 300 {
 		return res, nil
 	}
 	defer func() { _ = res.Body.Close() }()
 	return nil, c.refusal(res)
-}
-
-// refusal is an answer that is a problem, in the form of RFC 9457.
-type refusal struct {
-	Status   int          `json:"status"`
-	Detail   string       `json:"detail"`
-	Statuses []NodeStatus `json:"statuses"`
-	Errors   []struct {
-		Message  string `json:"message"`
-		Location string `json:"location"`
-	} `json:"errors"`
-}
-
-// Error implements error.
-func (r *refusal) Error() string {
-	text := r.Detail
-	for _, e := range r.Errors {
-		text += "; " + strings.TrimSpace(e.Location+" "+e.Message)
-	}
-	return text
-}
-
-func (c *Client) refusal(res *http.Response) error {
-	r := &refusal{}
-	if err := json.NewDecoder(io.LimitReader(res.Body, 64<<20)).Decode(r); err != nil || r.Detail == "" {
-		return fmt.Errorf("what listens at %s is no controller: it answered %s", c.where, res.Status)
-	}
-	r.Status = res.StatusCode
-	if ps := r.problems(); ps != nil {
-		return ps
-	}
-	return fmt.Errorf("controller at %s: %w", c.where, r)
-}
-
-// problems returns the problems of the change that was refused, or nil if the refusal
-// is not about objects.
-func (r *refusal) problems() error {
-	var ps intent.Problems
-	for _, e := range r.Errors {
-		parts := strings.SplitN(e.Location, "/", 3)
-		if len(parts) != 3 {
-			return nil
-		}
-		p := intent.Problem{FieldError: intent.FieldError{Field: parts[2], Message: e.Message}}
-		p.Kind, p.Name = intent.Kind(parts[0]), parts[1]
-		for _, k := range intent.Kinds {
-			if k.Noun() == parts[0] {
-				p.Kind = k
-			}
-		}
-		ps = append(ps, p)
-	}
-	if len(ps) == 0 {
-		return nil
-	}
-	return ps
 }

@@ -49,7 +49,8 @@ func TestEndpoints(t *testing.T) {
 		{Endpoint{Address: "ftp://127.0.0.1:7470"}, "use unix, http or https"},
 		{Endpoint{Address: "https://10.0.0.1:7470"}, "needs --tls-ca, --tls-cert and --tls-key"},
 		{Endpoint{Address: "https://10.0.0.1:7470", CA: "none", Cert: "c", Key: "k"}, "read --tls-ca"},
-		{Endpoint{Address: "unix:///run/sarn/api.sock", CA: "ca"}, "is not https://"},
+		{Endpoint{Address: "unix:///run/sarn/api.sock", CA: "ca"}, "--tls-ca ca has no use with controller address unix:///run/sarn/api.sock"},
+		{Endpoint{Address: "http://127.0.0.1:7470", Key: "k"}, "--tls-key k has no use"},
 	} {
 		_, err := New(test.endpoint)
 		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
@@ -167,8 +168,9 @@ func TestWaitErrorNamesTheLate(t *testing.T) {
 		{Node: "b", Wanted: 9, Applied: 7, Connected: true},
 		{Node: "c", Wanted: 9, Applied: 7},
 		{Node: "d", Wanted: 9, Applied: 9, Error: "no such device"},
+		{Node: "e", Wanted: 9, Applied: 9, Error: "again", Connected: true},
 	}})
-	want := "apply: time ran out before revision 9 was applied on b (at revision 7 of 9), c (its agent is not connected), d (failed: no such device)"
+	want := "apply: time ran out before revision 9 was applied on b (at revision 7 of 9), c (its agent is not connected), d (failed: no such device; its agent is not connected), e (failed: again)"
 	if err.Error() != want {
 		t.Errorf("error is %q, want %q", err, want)
 	}

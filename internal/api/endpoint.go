@@ -26,13 +26,14 @@ type Endpoint struct {
 
 // New returns a client of the controller at the endpoint. It does not connect yet.
 func New(e Endpoint) (*Client, error) {
+	// HTTP/1.1 alone: of a certificate that the controller refuses, Go's HTTP/2 says
+	// only that there is no connection.
 	transport := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
 		TLSHandshakeTimeout: 10 * time.Second,
-		ForceAttemptHTTP2:   true,
 		IdleConnTimeout:     time.Minute,
 	}
-	c := &Client{http: &http.Client{Transport: transport}, where: e.Address, silence: silence}
+	c := &Client{http: &http.Client{Transport: transport}, endpoint: e, silence: silence}
 	if path, ok := strings.CutPrefix(e.Address, "unix://"); ok {
 		if path == "" {
 			return nil, errors.New("controller address unix:// has no path; write it like unix:///run/sarn/api.sock")
@@ -67,8 +68,10 @@ func isLoopback(host string) bool {
 }
 
 func (e Endpoint) noFiles() error {
-	if e.CA != "" || e.Cert != "" || e.Key != "" {
-		return fmt.Errorf("TLS files are given, but controller address %s is not https://", e.Address)
+	for _, f := range []struct{ flag, file string }{{"--tls-ca", e.CA}, {"--tls-cert", e.Cert}, {"--tls-key", e.Key}} {
+		if f.file != "" {
+			return fmt.Errorf("%s %s has no use with controller address %s, which is not https://", f.flag, f.file, e.Address)
+		}
 	}
 	return nil
 }

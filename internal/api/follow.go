@@ -9,15 +9,20 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"sarn/internal/intent"
 )
 
 // Follow calls fn with the node's wanted state, now and at each change, until ctx or
 // the stream ends or fn fails; it always returns an error. If the state's hash is have
 // still, the first event comes without the state.
 func (c *Client) Follow(ctx context.Context, node, have string, fn func(NodeEvent) error) error {
+	if err := CheckName(intent.Ref{Kind: intent.KindNode, Name: node}); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	still := fmt.Errorf("controller at %s has said nothing for %s", c.where, c.silence)
+	still := fmt.Errorf("controller at %s has said nothing for %s", c.endpoint.Address, c.silence)
 	watchdog := time.AfterFunc(c.silence, func() { cancel(still) })
 	defer watchdog.Stop()
 
@@ -52,9 +57,9 @@ func (c *Client) ended(ctx context.Context, err error) error {
 		return cause
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("controller at %s ended the stream: %w", c.where, io.ErrUnexpectedEOF)
+		return fmt.Errorf("controller at %s ended the stream: %w", c.endpoint.Address, io.ErrUnexpectedEOF)
 	}
-	return fmt.Errorf("read stream of %s: %w", c.where, err)
+	return fmt.Errorf("read stream of %s: %w", c.endpoint.Address, err)
 }
 
 type readerFunc func([]byte) (int, error)

@@ -57,7 +57,8 @@ type NodeStatus struct {
 func (s NodeStatus) InSync() bool { return s.Applied >= s.Wanted && s.Error == "" }
 
 // NodeEvent is one line of a node's stream. A line without State says that the
-// state of that Hash, which the follower named as the one it has, holds still.
+// state of that Hash, which the follower named as the one it has, holds still. When the
+// node is deleted, a last line wants one namespace, the agent's own, with nothing in it.
 type NodeEvent struct {
 	Revision int64            `json:"revision" doc:"Revision of the wanted state."`
 	Hash     string           `json:"hash" doc:"Hash of the wanted state; equal states have equal hashes."`

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -8,6 +9,7 @@ import (
 	"sarn/internal/agent"
 	"sarn/internal/api"
 	"sarn/internal/daemon"
+	"sarn/internal/intent"
 	"sarn/internal/kernel"
 )
 
@@ -47,7 +49,19 @@ the one on this machine; contexts are for people and do not concern it.`,
 	return cmd
 }
 
+// checkNode checks the value of --node.
+func checkNode(name string) error {
+	var bad intent.Problems
+	if errors.As(api.CheckName(intent.Ref{Kind: intent.KindNode, Name: name}), &bad) {
+		return usageError("--node %s", bad[0].Message)
+	}
+	return nil
+}
+
 func (a *app) newAgent(node, netnsDir string, log *slog.Logger) (*agent.Agent, error) {
+	if err := checkNode(node); err != nil {
+		return nil, err
+	}
 	where := choice{endpoint: a.override(socket(a.defaultSocket()))}
 	if a.target.server != "" || a.target.lab != "" || a.Getenv("SARN_SERVER") != "" {
 		var err error

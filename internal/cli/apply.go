@@ -192,7 +192,7 @@ func (a *app) readFile(name string) ([]intent.Document, error) {
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
 		if err != nil {
-			return nil, fmt.Errorf("read file: %w", err)
+			return nil, usageError("read file: %w", err)
 		}
 		got, err := intent.Decode(path, data, lab.Extra())
 		var ps intent.Problems
@@ -214,7 +214,7 @@ func (a *app) readFile(name string) ([]intent.Document, error) {
 func yamlFiles(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("read directory: %w", err)
+		return nil, usageError("read directory: %w", err)
 	}
 	var paths []string
 	for _, e := range entries {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strings"
 
@@ -63,12 +62,31 @@ func Run(ctx context.Context, args []string, s State) int {
 	if code == exitUnreachable {
 		err = a.explain(err)
 	}
-	if text := err.Error(); text != "" {
-		for line := range strings.Lines(text) {
-			fmt.Fprintf(s.Err, "sarn: %s\n", printable(strings.TrimSuffix(line, "\n")))
-		}
+	for _, line := range errorLines(err) {
+		fmt.Fprintf(s.Err, "sarn: %s\n", printable(line))
 	}
 	return code
+}
+
+// errorLines returns what there is to say of an error. A problem is one line, whatever
+// the name holds that it is about.
+func errorLines(err error) []string {
+	var status *exitError
+	if errors.As(err, &status) {
+		err = status.err
+	}
+	switch err := err.(type) { //nolint:errorlint // one that is wrapped has more to say
+	case nil:
+		return nil
+	case intent.Problems:
+		lines := make([]string, len(err))
+		for i, p := range err {
+			lines[i] = p.String()
+		}
+		return lines
+	default:
+		return strings.Split(err.Error(), "\n")
+	}
 }
 
 // exitError ends the program with a code of its own. Without an error it says
@@ -100,7 +118,7 @@ func exitCode(err error) int {
 		status   *exitError
 		problems intent.Problems
 		timedOut *api.WaitError
-		dial     *net.OpError
+		nobody   *api.UnreachableError
 	)
 	switch {
 	case errors.As(err, &status):
@@ -109,7 +127,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &timedOut):
 		return exitTimeout
-	case errors.As(err, &dial) && dial.Op == "dial":
+	case errors.As(err, &nobody):
 		return exitUnreachable
 	}
 	return exitFailed

@@ -5,11 +5,16 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"sarn/internal/api"
 )
 
 // run runs the program as from a shell with the environment, and returns its exit
@@ -115,11 +120,77 @@ func TestMistakesAreOneLineAndExitCode2(t *testing.T) {
 		{[]string{"server", "--etcd-endpoints", "https://x:1", "--data-dir", "/x"}, "two stores"},
 		{[]string{"server", "--log-format", "xml"}, "use text or json"},
 		{[]string{"pki", "issue", "--dir", "x"}, "one of --admin NAME"},
+		{[]string{"pki", "issue", "--dir", "x", "--admin", "ann", "--days", "0"}, "--days 0: a certificate is valid for 1 to 36500 days"},
+		{[]string{"pki", "issue", "--dir", "x", "--admin", "ann", "--days", "36501"}, "1 to 36500 days"},
+		{[]string{"pki", "issue", "--dir", "x", "--admin", "ann", "--days", "9223372036854775807"}, "1 to 36500 days"},
+		{[]string{"pki", "issue", "--dir", "x", "--node", "Host_1"}, "--node \"Host_1\" is not a name; use lower-case"},
+		{[]string{"agent", "--node", ""}, "--node is missing"},
+		{[]string{"agent", "--node", "../host1"}, "--node \"../host1\" is not a name"},
+		{[]string{"agent", "--node", "host1", "--tls-ca", "ca.crt"}, "--tls-ca ca.crt has no use with controller address unix://"},
+		{[]string{"status", "--tls-ca", "ca.crt"}, "--tls-ca ca.crt has no use with controller address unix://"},
+		{[]string{"status", "--tls-key", "k", "--server", "http://127.0.0.1:1"}, "--tls-key k has no use with controller address http://127.0.0.1:1"},
+		{[]string{"server", "--server", "unix:///x"}, "--server has no use with `sarn server`"},
+		{[]string{"server", "--lab", "x"}, "--lab has no use with `sarn server`"},
+		{[]string{"server", "--etcd-endpoints", "http://127.0.0.1:1", "--etcd-ca", "ca.crt"}, "no use with etcd endpoint http://127.0.0.1:1"},
+		{[]string{"server", "--etcd-endpoints", "https://127.0.0.1:1", "--etcd-ca", "/does/not/exist"}, "read etcd CA"},
+		{[]string{"port", "get", ""}, "name: is missing"},
+		{[]string{"port", "get", ".."}, "port \"..\": name: "},
+		{[]string{"port", "describe", "."}, "port \".\": name: "},
+		{[]string{"port", "delete", "a/b"}, "port \"a/b\": name: "},
+		{[]string{"port", "get", "a\nb\x1b[2J"}, `port "a\nb\x1b[2J": name: `},
 		{[]string{"context", "use", "x"}, "no context \"x\""},
 	} {
 		code, out, errs := run(t, map[string]string{"XDG_CONFIG_HOME": t.TempDir(), "SARN_RUN_DIR": t.TempDir()}, c.args...)
 		if code != exitUsage || !strings.Contains(errs, c.want) || strings.Count(errs, "\n") != 1 || out != "" {
 			t.Errorf("sarn %s: code %d, out %q, err %q; want 2 and %q", strings.Join(c.args, " "), code, out, errs, c.want)
+		}
+	}
+}
+
+// A bad flag is told before anything is made.
+func TestBadServerLeavesNothing(t *testing.T) {
+	for _, args := range [][]string{
+		{"--listen", "127.0.0.1:0", "--tls-cert", "nope", "--tls-key", "nope", "--tls-ca", "nope"},
+		{"--listen", "127.0.0.1:0", "--tls-cert", "nope"},
+		{"--listen", "127.0.0.1:99999"},
+		{"--listen", "unix:///" + strings.Repeat("x", 120)},
+		{"--server", "unix:///x"},
+	} {
+		data := filepath.Join(t.TempDir(), "data")
+		code, _, errs := run(t, nil, append([]string{"server", "--data-dir", data}, args...)...)
+		if _, err := os.Stat(data); code != exitUsage || !os.IsNotExist(err) || strings.Count(errs, "\n") != 1 {
+			t.Errorf("sarn server %s: code %d, %q; the data directory: %v", strings.Join(args, " "), code, errs, err)
+		}
+	}
+}
+
+func TestUnreadableFilesAreUsage(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink("nowhere", filepath.Join(dir, "a.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	code, _, errs := run(t, nil, "apply", "-f", dir)
+	if code != exitUsage || !strings.Contains(errs, "a.yaml: no such file") {
+		t.Errorf("code %d, %q; want %d", code, errs, exitUsage)
+	}
+}
+
+// What listens and does not get to its answer is no controller that can be reached.
+func TestNoAnswerIsUnreachable(t *testing.T) {
+	for want, answer := range map[string]http.HandlerFunc{
+		"no controller answers at": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"is stopping (--server": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			io.WriteString(w, `{"type":"`+api.Stopping+`","detail":"the controller is stopping"}`)
+		},
+	} {
+		for _, args := range [][]string{{"status"}, {"status", "--wait"}, {"port", "delete", "vm1"}} {
+			s := httptest.NewServer(answer)
+			code, _, errs := run(t, nil, append(args, "--server", s.URL)...)
+			s.Close()
+			if code != exitUnreachable || !strings.Contains(errs, want) {
+				t.Errorf("sarn %s: code %d, %q; want %d and %q", strings.Join(args, " "), code, errs, exitUnreachable, want)
+			}
 		}
 	}
 }

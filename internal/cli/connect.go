@@ -57,16 +57,24 @@ func (a *app) connect() (*api.Client, error) {
 	return client, nil
 }
 
+// choose finds the controller. The TLS flags are for it, wherever its name is from: one
+// that they are no use with is refused, not reached in another way than was asked for.
 func (a *app) choose() (choice, error) {
+	c, err := a.find()
+	c.endpoint = a.override(c.endpoint)
+	return c, err
+}
+
+func (a *app) find() (choice, error) {
 	switch {
 	case a.target.server != "" && a.target.lab != "":
 		return choice{}, usageError("--server and --lab are two controllers; give one of them")
 	case a.target.server != "":
-		return choice{a.endpoint(a.target.server), "--server says so"}, nil
+		return choice{api.Endpoint{Address: a.target.server}, "--server says so"}, nil
 	case a.target.lab != "":
 		return a.chooseLab(a.target.lab)
 	case a.Getenv("SARN_SERVER") != "":
-		return choice{a.endpoint(a.Getenv("SARN_SERVER")), "SARN_SERVER says so"}, nil
+		return choice{api.Endpoint{Address: a.Getenv("SARN_SERVER")}, "SARN_SERVER says so"}, nil
 	}
 	conf, err := a.loadConfig()
 	if err != nil {
@@ -77,7 +85,7 @@ func (a *app) choose() (choice, error) {
 		if !ok {
 			return choice{}, fmt.Errorf("%s names the current context %q and does not have it; choose one with `sarn context use`", a.configFile(), conf.Current)
 		}
-		return choice{a.override(e.endpoint()), fmt.Sprintf("the current context is %q", conf.Current)}, nil
+		return choice{e.endpoint(), fmt.Sprintf("the current context is %q", conf.Current)}, nil
 	}
 	return a.chooseLocal()
 }
@@ -136,10 +144,6 @@ func labWords(labs []lab.Info) string {
 
 func socket(path string) api.Endpoint { return api.Endpoint{Address: "unix://" + path} }
 
-func (a *app) endpoint(address string) api.Endpoint {
-	return a.override(api.Endpoint{Address: address})
-}
-
 // override puts the files of the TLS flags in place of the endpoint's own.
 func (a *app) override(e api.Endpoint) api.Endpoint {
 	for _, f := range []struct {
@@ -153,19 +157,24 @@ func (a *app) override(e api.Endpoint) api.Endpoint {
 	return e
 }
 
-// explain says which controller did not answer, why that one was asked, and how to
-// choose another.
+// explain says which controller did not answer, why that one was asked, and, if nobody
+// seems to be there, how to choose another.
 func (a *app) explain(err error) error {
 	c := a.target.chosen
-	if c.endpoint.Address == "" {
+	var nobody *api.UnreachableError
+	if c.endpoint.Address == "" || !errors.As(err, &nobody) {
 		return err
 	}
+	if nobody.Why != "" {
+		return fmt.Errorf("%w (%s)", nobody, c.why)
+	}
+	cause := nobody.Err
 	var dial *net.OpError
-	if errors.As(err, &dial) {
-		err = dial.Err
+	if errors.As(cause, &dial) && dial.Op == "dial" {
+		cause = dial.Err // without the address, which is said already
 	}
 	return errors.Join(
-		fmt.Errorf("no controller answers at %s (%s): %w", c.endpoint.Address, c.why, err),
+		fmt.Errorf("no controller answers at %s (%s): %w", c.endpoint.Address, c.why, cause),
 		errors.New("start one with `sarn server` or `sarn lab up`, or choose another: see `sarn help environment`"),
 	)
 }

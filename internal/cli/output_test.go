@@ -88,7 +88,9 @@ func TestObjectsAsJSON(t *testing.T) {
 
 func TestObjectsAsYAMLCanBeAppliedAgain(t *testing.T) {
 	var out bytes.Buffer
-	if err := testApp(&out, formatYAML).printObjects([]intent.Object{somePort(), somePort()}, nil, nil); err != nil {
+	other := somePort()
+	other.Name = "vm2"
+	if err := testApp(&out, formatYAML).printObjects([]intent.Object{somePort(), other}, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	docs, err := intent.Decode("out", out.Bytes(), nil)

@@ -10,6 +10,9 @@ import (
 	"sarn/internal/pki"
 )
 
+// maxDays is the longest that a certificate may be asked for: a hundred years.
+const maxDays = 36500
+
 func (a *app) pkiCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "pki",
@@ -58,7 +61,7 @@ func (a *app) pkiIssue() *cobra.Command {
 			if err := required(cmd, "dir"); err != nil {
 				return err
 			}
-			r := pki.Request{Addresses: addresses, Lifetime: time.Duration(days) * 24 * time.Hour}
+			r := pki.Request{Addresses: addresses}
 			given := 0
 			for _, f := range []struct {
 				role pki.Role
@@ -69,9 +72,17 @@ func (a *app) pkiIssue() *cobra.Command {
 					given++
 				}
 			}
-			if given != 1 {
+			switch {
+			case given != 1:
 				return usageError("say whom the certificate is for, with one of --admin NAME, --node NAME and --server NAME")
+			case days < 1 || days > maxDays:
+				return usageError("--days %d: a certificate is valid for 1 to %d days", days, maxDays)
+			case r.Role == pki.Node:
+				if err := checkNode(node); err != nil {
+					return err
+				}
 			}
+			r.Lifetime = time.Duration(days) * 24 * time.Hour
 			p, err := pki.Issue(dir, r)
 			if errors.Is(err, pki.ErrRequest) {
 				return usageError("%w", err)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -59,7 +60,7 @@ func TestScripts(t *testing.T) {
 			return os.MkdirAll(e.WorkDir+"/run", 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"controller": startController,
+			"controller": func(ts *testscript.TestScript, _ bool, args []string) { startController(t, ts, args) },
 			"node":       startNode,
 			"exits":      exits,
 			"mode":       mode,
@@ -78,8 +79,8 @@ func freePort() (string, error) {
 }
 
 // startController runs `sarn server` with the arguments, at the default socket, and
-// returns when it says that it is ready.
-func startController(ts *testscript.TestScript, _ bool, args []string) {
+// returns when it says that it is ready. One that does not end well fails the test t.
+func startController(t *testing.T, ts *testscript.TestScript, args []string) {
 	notify := ts.MkAbs("run/notify")
 	sock, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: notify, Net: "unixgram"})
 	ts.Check(err)
@@ -98,7 +99,8 @@ func startController(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(func() {
 		stop()
 		if code := <-ended; code != exitOK {
-			ts.Logf("sarn server: exit code %d:\n%s", code, log.String())
+			// The script has ended: its own Fatalf would panic here.
+			t.Errorf("sarn server: exit code %d:\n%s", code, log.String())
 		}
 	})
 	word := make([]byte, 64)
@@ -109,11 +111,11 @@ func startController(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // startNode connects a node that reports every state as applied, or as failed with
-// the message of -fail.
+// the message of -fail, in which \e is an escape character.
 func startNode(ts *testscript.TestScript, _ bool, args []string) {
 	fails := ""
 	if len(args) == 3 && args[0] == "-fail" {
-		fails, args = args[1], args[2:]
+		fails, args = strings.ReplaceAll(args[1], `\e`, "\x1b"), args[2:]
 	}
 	if len(args) != 1 {
 		ts.Fatalf("usage: node [-fail MESSAGE] NAME")

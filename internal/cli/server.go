@@ -50,6 +50,11 @@ func (a *app) serve(cmd *cobra.Command, s serverFlags) (err error) {
 	if err != nil {
 		return err
 	}
+	for _, flag := range []string{"server", "lab"} {
+		if cmd.Flags().Changed(flag) {
+			return usageError("--%s has no use with `%s`, which talks to no controller but is one; say with --listen where", flag, cmd.CommandPath())
+		}
+	}
 	if len(s.store.Endpoints) > 0 {
 		if cmd.Flags().Changed("data-dir") {
 			return usageError("--data-dir and --etcd-endpoints are two stores; give one of them")

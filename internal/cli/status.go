@@ -53,7 +53,11 @@ func (a *app) printStatus(nodes []api.NodeStatus, now time.Time) error {
 		return (column == "CONNECTED" && cell == "no") || (column == "ERROR" && cell != "-")
 	}
 	for _, n := range nodes {
-		t.add(n.Node, n.Role, yes(n.Connected), fmt.Sprint(n.Wanted), fmt.Sprint(n.Applied), age(n.AppliedAt, now), fmt.Sprint(n.Ports), n.Error)
+		wrong := n.Error
+		if wrong == "" && !n.Connected {
+			wrong = "its agent is not connected"
+		}
+		t.add(n.Node, n.Role, yes(n.Connected), fmt.Sprint(n.Wanted), fmt.Sprint(n.Applied), age(n.AppliedAt, now), fmt.Sprint(n.Ports), wrong)
 	}
 	return a.print(nodes, func() error { return a.printTable(t) })
 }
@@ -99,9 +103,12 @@ func agentWords(n api.NodeStatus) string {
 	return "connected, version " + n.Version
 }
 
-// syncWords says whether the node holds what it should, and if not, why.
+// syncWords says, in one line, whether the node holds what it should, and if not, why.
 func syncWords(n api.NodeStatus) string {
+	n.Error = printable(n.Error)
 	switch {
+	case n.Error != "" && !n.Connected:
+		return fmt.Sprintf("%s failed at revision %d: %s; its agent is not connected any more", n.Node, n.Wanted, n.Error)
 	case n.Error != "":
 		return fmt.Sprintf("%s failed at revision %d: %s", n.Node, n.Wanted, n.Error)
 	case !n.InSync() && !n.Connected:

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"errors"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -28,19 +29,17 @@ type admission struct {
 	cursor  map[string]netip.Addr        // by subnet: no address below is free
 }
 
-// admit returns what the change comes to, or a *Refusal. The change is seen as a
-// whole: it is put into the ledger, the world after it is looked at, and then the
-// ledger is put back, so that for the caller nothing has moved.
+// admit returns what the change, which is wellFormed, comes to, or a *Refusal. The
+// change is seen as a whole: it is put into the ledger, the world after it is looked
+// at, and then the ledger is put back, so that for the caller nothing has moved.
 func (l *ledger) admit(c api.Change) (plan, error) {
 	a := &admission{
 		ledger: l, change: c, given: map[intent.Ref]bool{},
 		before: map[intent.Ref]intent.Object{}, cursor: map[string]netip.Addr{},
 	}
-	if err := a.wellFormed(); err != nil {
-		return plan{}, err
-	}
 	for _, o := range c.Objects() {
 		a.objects = append(a.objects, clone(o))
+		a.given[intent.RefOf(o)] = true
 	}
 	defer a.putBack()
 	a.takeOut()
@@ -56,33 +55,38 @@ func (l *ledger) admit(c api.Change) (plan, error) {
 	return a.plan(), nil
 }
 
-// wellFormed checks what can be said of the change without the world.
-func (a *admission) wellFormed() error {
-	c := a.change
+// wellFormed returns a *Refusal of what is wrong with the change whatever the world is
+// like. It takes as long as the change is large, and nobody has to wait for it.
+func wellFormed(c api.Change) error {
+	var f findings
 	if slices.Contains(c.Nodes, nil) || slices.Contains(c.VPCs, nil) ||
 		slices.Contains(c.Subnets, nil) || slices.Contains(c.Ports, nil) {
-		a.wrong(intent.Ref{}, "", "the change holds a null where an object should be")
-		return a.refusal()
+		f.wrong(intent.Ref{}, "", "the change holds a null where an object should be")
+		return f.refusal()
 	}
 	for _, p := range c.Check() {
-		a.wrong(p.Ref, p.Field, "%s", p.Message)
+		f.wrong(p.Ref, p.Field, "%s", p.Message)
 	}
+	given, deleted := map[intent.Ref]bool{}, map[intent.Ref]bool{}
 	for _, o := range c.Objects() {
-		a.given[intent.RefOf(o)] = true
+		given[intent.RefOf(o)] = true
 	}
-	deleted := map[intent.Ref]bool{}
 	for _, ref := range c.Delete {
 		switch {
 		case !slices.Contains(intent.Kinds, ref.Kind):
-			a.wrong(ref, "kind", "%q is not a kind; use one of %v", ref.Kind, intent.Kinds)
-		case a.given[ref]:
-			a.wrong(ref, "", "is both given and deleted in one change")
+			f.wrong(ref, "kind", "%q is not a kind; use one of %v", ref.Kind, intent.Kinds)
+		case given[ref]:
+			f.wrong(ref, "", "is both given and deleted in one change")
 		case deleted[ref]:
-			a.wrong(ref, "", "is deleted twice in one change")
+			f.wrong(ref, "", "is deleted twice in one change")
+		}
+		var bad intent.Problems
+		if errors.As(api.CheckName(ref), &bad) {
+			f.wrong(ref, bad[0].Field, "%s", bad[0].Message)
 		}
 		deleted[ref] = true
 	}
-	return a.refusal()
+	return f.refusal()
 }
 
 // takeOut removes from the ledger what the change replaces or deletes.
@@ -128,7 +132,7 @@ func (a *admission) putBack() {
 
 // plan says what has to be written.
 func (a *admission) plan() plan {
-	p := plan{objects: a.objects, deletes: a.change.Delete}
+	p := plan{objects: a.objects, deletes: a.change.Delete, outcomes: []api.Outcome{}}
 	for _, o := range a.objects {
 		ref := intent.RefOf(o)
 		action := api.Created

@@ -97,9 +97,17 @@ func commit(l *ledger, p plan, revision int64) {
 	}
 }
 
+// admit judges a change as the controller does.
+func admit(l *ledger, c api.Change) (plan, error) {
+	if err := wellFormed(c); err != nil {
+		return plan{}, err
+	}
+	return l.admit(c)
+}
+
 func must(t testing.TB, l *ledger, c api.Change) plan {
 	t.Helper()
-	p, err := l.admit(c)
+	p, err := admit(l, c)
 	if err != nil {
 		t.Fatalf("change refused:\n%v", err)
 	}
@@ -316,7 +324,7 @@ func TestRefused(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			l := baseLedger(t)
 			before := l.world.Set()
-			_, err := l.admit(change(t, test.change, test.deletes...))
+			_, err := admit(l, change(t, test.change, test.deletes...))
 			var refused *Refusal
 			if !errors.As(err, &refused) {
 				t.Fatalf("admit = %v, want a refusal", err)
@@ -344,7 +352,7 @@ func TestRefused(t *testing.T) {
 func TestCreateOfWhatIsThere(t *testing.T) {
 	c := change(t, "{kind: Port, name: vm1, subnet: net1, node: host1}")
 	c.Create = true
-	_, err := baseLedger(t).admit(c)
+	_, err := admit(baseLedger(t), c)
 	var refused *Refusal
 	if !errors.As(err, &refused) || refused.Status != http.StatusConflict || !strings.Contains(err.Error(), "the port exists already") {
 		t.Errorf("admit = %v, want that the port exists already", err)
@@ -352,7 +360,7 @@ func TestCreateOfWhatIsThere(t *testing.T) {
 }
 
 func TestNoRouter(t *testing.T) {
-	_, err := newLedger().admit(change(t, "{kind: VPC, name: v, cidrs: [10.0.0.0/8]}\n---\n{kind: Subnet, name: s, vpc: v, cidr: 10.0.0.0/24}"))
+	_, err := admit(newLedger(), change(t, "{kind: VPC, name: v, cidrs: [10.0.0.0/8]}\n---\n{kind: Subnet, name: s, vpc: v, cidr: 10.0.0.0/24}"))
 	if err == nil || !strings.Contains(err.Error(), "router: is missing; create a node with role router first") {
 		t.Errorf("admit = %v, want to be told to create a router", err)
 	}
@@ -363,7 +371,7 @@ func TestManyDependents(t *testing.T) {
 	for i := range 3 {
 		must(t, l, change(t, fmt.Sprintf("{kind: Port, name: x%d, subnet: net1, node: host2}", i)))
 	}
-	_, err := l.admit(change(t, "", "subnet/net1"))
+	_, err := admit(l, change(t, "", "subnet/net1"))
 	want := `subnet "net1": is used by port "vm1", port "vm2", port "x0" and 2 more, 5 in all; delete what uses it first`
 	if err == nil || err.Error() != want {
 		t.Errorf("admit = %v, want %s", err, want)
@@ -375,13 +383,13 @@ func TestNamesOfDevicesCollide(t *testing.T) {
 	l := baseLedger(t)
 	port := "{kind: Port, name: %s, subnet: net1, node: %s}"
 	must(t, l, change(t, fmt.Sprintf(port, a, "host1")))
-	if _, err := l.admit(change(t, fmt.Sprintf(port, b, "host1"))); err == nil || !strings.Contains(err.Error(), `would be the same as that of port "`+a) {
+	if _, err := admit(l, change(t, fmt.Sprintf(port, b, "host1"))); err == nil || !strings.Contains(err.Error(), `would be the same as that of port "`+a) {
 		t.Errorf("second port of the same device name: %v", err)
 	}
 	must(t, l, change(t, fmt.Sprintf(port, b, "host2"))) // devices are apart there
 	subnet := "{kind: Subnet, name: %s, vpc: main, cidr: 10.10.%d.0/24}"
 	must(t, l, change(t, fmt.Sprintf(subnet, a, 20)))
-	if _, err := l.admit(change(t, fmt.Sprintf(subnet, b, 30))); err == nil || !strings.Contains(err.Error(), `would be the same as that of subnet "`+a) {
+	if _, err := admit(l, change(t, fmt.Sprintf(subnet, b, 30))); err == nil || !strings.Contains(err.Error(), `would be the same as that of subnet "`+a) {
 		t.Errorf("second subnet of the same bridge name: %v", err)
 	}
 }

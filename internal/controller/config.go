@@ -1,10 +1,15 @@
 package controller
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"strconv"
+	"syscall"
 )
 
 // Config says where a controller listens: on a unix socket, on TCP, or on both.
@@ -25,10 +30,15 @@ type Config struct {
 	Version string
 }
 
-// Validate reports the first thing that is wrong with the configuration.
+// Validate reports the first thing that is wrong with the configuration or with the
+// files that it names.
 func (c Config) Validate() error {
 	if c.Socket == "" && c.Listen == "" {
 		return errors.New("nowhere to listen: give --listen a unix socket, a TCP address or both")
+	}
+	// sun_path of unix(7), with its closing zero.
+	if most := len(syscall.RawSockaddrUnix{}.Path) - 1; len(c.Socket) > most {
+		return fmt.Errorf("socket path %s is longer than the %d characters that Linux takes", c.Socket, most)
 	}
 	files := 0
 	for _, f := range []string{c.TLSCert, c.TLSKey, c.TLSClientCA} {
@@ -45,14 +55,41 @@ func (c Config) Validate() error {
 	case c.Listen == "":
 		return nil
 	}
-	host, _, err := net.SplitHostPort(c.Listen)
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
 	if err != nil {
 		return fmt.Errorf("--listen %s is not an address and port; write it like 127.0.0.1:7470", c.Listen)
 	}
 	if files == 0 && !isLoopback(host) {
 		return fmt.Errorf("--listen %s can be reached by other machines: give %s, or listen on 127.0.0.1", c.Listen, flags)
 	}
-	return nil
+	if files > 0 {
+		_, err = c.tls()
+	}
+	return err
+}
+
+func (c Config) tls() (*tls.Config, error) {
+	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("read --tls-cert and --tls-key: %w", err)
+	}
+	pem, err := os.ReadFile(c.TLSClientCA)
+	if err != nil {
+		return nil, fmt.Errorf("read --tls-ca: %w", err)
+	}
+	clients := x509.NewCertPool()
+	if !clients.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("--tls-ca %s holds no PEM certificate", c.TLSClientCA)
+	}
+	return &tls.Config{
+		MinVersion:   tls.VersionTLS13,
+		Certificates: []tls.Certificate{pair},
+		ClientAuth:   tls.RequireAndVerifyClientCert,
+		ClientCAs:    clients,
+	}, nil
 }
 
 // isLoopback reports whether the host of an address or URL can only mean this machine.

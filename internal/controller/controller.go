@@ -205,6 +205,9 @@ func (c *Controller) Change(ctx context.Context, change api.Change) (api.Result,
 // write admits the change and commits it, one change at a time, again if another
 // controller was faster. It returns when the World holds the change.
 func (c *Controller) write(ctx context.Context, change api.Change) (api.Result, error) {
+	if err := wellFormed(change); err != nil {
+		return api.Result{}, err
+	}
 	select {
 	case c.writing <- struct{}{}:
 		defer func() { <-c.writing }()

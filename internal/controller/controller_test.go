@@ -236,74 +236,6 @@ func TestDryRunWritesNothing(t *testing.T) {
 	}
 }
 
-func TestFollow(t *testing.T) {
-	r := run(t, t.TempDir())
-	r.apply(t, change(t, base))
-	host1, _ := r.follow(t, "host1", "")
-	host2, _ := r.follow(t, "host2", "")
-	first1, first2 := next(t, host1), next(t, host2)
-	if first1.State == nil || first1.Hash == "" || first1.Revision != r.status(t, "host1").Wanted {
-		t.Errorf("first event is %+v, want a state of the wanted revision", first1)
-	}
-	if s := r.status(t, "host1"); !s.Connected || s.Ports != 2 {
-		t.Errorf("status is %+v, want a connected node of two ports", s)
-	}
-
-	result := r.apply(t, change(t, "{kind: Port, name: vm3, subnet: net1, node: host1}"))
-	second := next(t, host1)
-	if second.Revision != result.Revision || second.Hash == first1.Hash || second.State == nil {
-		t.Errorf("event is %+v, want the state of revision %d", second, result.Revision)
-	}
-	if s := r.status(t, "host2"); s.Wanted != first2.Revision {
-		t.Errorf("a port on host1 moved host2 from revision %d to %d", first2.Revision, s.Wanted)
-	}
-	if s := r.status(t, "router"); s.Wanted != result.Revision {
-		t.Errorf("the router is at revision %d, want %d", s.Wanted, result.Revision)
-	}
-
-	// Moved away: both hosts and the router learn of it.
-	moved := r.apply(t, change(t, "{kind: Port, name: vm3, subnet: net1, node: host2}"))
-	if e := next(t, host1); e.Revision != moved.Revision || e.Hash != first1.Hash {
-		t.Errorf("event is %+v, want the state that was there before the port", e)
-	}
-	if e := next(t, host2); e.Revision != moved.Revision {
-		t.Errorf("event is %+v, want revision %d", e, moved.Revision)
-	}
-}
-
-func TestFollowResumes(t *testing.T) {
-	r := run(t, t.TempDir())
-	r.apply(t, change(t, base))
-	events, quit := r.follow(t, "host1", "")
-	first := next(t, events)
-	quit()
-
-	events, quit = r.follow(t, "host1", first.Hash)
-	if e := next(t, events); e.State != nil || e.Hash != first.Hash || e.Revision != first.Revision {
-		t.Errorf("resumed with %+v, want the hash and revision and no state", e)
-	}
-	quit()
-	r.apply(t, change(t, "", "port/vm2"))
-	events, _ = r.follow(t, "host1", first.Hash)
-	if e := next(t, events); e.State == nil || e.Hash == first.Hash {
-		t.Errorf("resumed with %+v, want the new state", e)
-	}
-}
-
-func TestStreamOfDeletedNodeEnds(t *testing.T) {
-	r := run(t, t.TempDir())
-	r.apply(t, change(t, base))
-	events, _ := r.follow(t, "host2", "")
-	next(t, events)
-	r.apply(t, change(t, "", "node/host2"))
-	for range events { // until it is closed
-	}
-	err := r.client.Follow(t.Context(), "host2", "", func(api.NodeEvent) error { return nil })
-	if err == nil || !strings.Contains(err.Error(), "there is no such node") {
-		t.Errorf("following it again = %v, want that there is no such node", err)
-	}
-}
-
 func TestReportAndWait(t *testing.T) {
 	r := run(t, t.TempDir())
 	result := r.apply(t, change(t, base))
@@ -347,6 +279,42 @@ func TestReportAndWait(t *testing.T) {
 	}
 	if err := r.client.Report(t.Context(), "nobody", api.NodeReport{Version: "1"}); err == nil {
 		t.Error("a report for a node that is not there was taken")
+	}
+	report("host1", result.Revision, strings.Repeat("é", maxError))
+	if s := r.status(t, "host1"); len(s.Error) > maxError+len(" …") || !strings.HasSuffix(s.Error, "é …") {
+		t.Errorf("an endless error is kept as %d bytes that end in %q", len(s.Error), s.Error[len(s.Error)-10:])
+	}
+}
+
+// TestBadChangesHoldUpNobody: what is wrong with a change alone is found while the
+// World is somebody else's, and told within reason.
+func TestBadChangesHoldUpNobody(t *testing.T) {
+	r := run(t, t.TempDir())
+	var bad api.Change
+	for i := range 5000 {
+		bad.Add(&intent.VPC{Header: intent.Header{Name: fmt.Sprint("V", i)}, CIDRs: []intent.CIDR{intent.MustCIDR("10.0.0.0/16")}})
+	}
+	refused := make(chan error, 1)
+	r.mu.Lock()
+	go func() {
+		_, err := r.Change(context.Background(), bad)
+		refused <- err
+	}()
+	var err error
+	select {
+	case err = <-refused:
+	case <-time.After(20 * time.Second):
+		t.Error("a bad change waits for the World")
+	}
+	r.mu.Unlock()
+	var refusal *Refusal
+	if !errors.As(err, &refusal) || refusal.Total != 5000 || len(refusal.Problems) != maxProblems+1 {
+		t.Fatalf("Change = %.100v, want a refusal of 5000 problems that lists %d", err, maxProblems)
+	}
+	_, err = r.client.Apply(t.Context(), bad)
+	var ps intent.Problems
+	if !errors.As(err, &ps) || len(ps) != maxProblems+1 || ps[maxProblems].String() != "and 4900 problems more; mend these first" {
+		t.Errorf("Apply = %.100v, want the first %d problems and how many more there are", err, maxProblems)
 	}
 }
 
@@ -423,25 +391,6 @@ func createAll(t *testing.T, n int, client func(i int) *api.Client) {
 	wg.Wait()
 	if len(holders) != n {
 		t.Errorf("%d addresses for %d ports", len(holders), n)
-	}
-}
-
-func TestStopEndsStreamsAtOnce(t *testing.T) {
-	r := run(t, t.TempDir())
-	r.apply(t, change(t, base))
-	ended := make(chan error, 1)
-	began := make(chan struct{})
-	go func() {
-		ended <- r.client.Follow(context.Background(), "host1", "", func(api.NodeEvent) error { close(began); return nil })
-	}()
-	<-began
-	start := time.Now()
-	r.stop()
-	if took := time.Since(start); took > grace {
-		t.Errorf("stopping took %s", took)
-	}
-	if err := <-ended; err == nil || !strings.Contains(err.Error(), "ended the stream") {
-		t.Errorf("Follow = %v, want that the stream ended", err)
 	}
 }
 

@@ -7,5 +7,8 @@
 // anew and sent to the agents that follow them; what they report is kept in memory.
 //
 // Several controllers may run on one store: a change that lost the race is admitted
-// again against the newer World.
+// again against the newer World. They do not tell each other what nodes report: status
+// and waits know only the nodes whose agents follow the controller that is asked, and
+// show the others as not connected. So with several controllers let all agents, and
+// whoever waits, use the same one, and let the others stand by.
 package controller

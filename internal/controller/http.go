@@ -1,12 +1,9 @@
 package controller
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"reflect"
 	"time"
@@ -101,45 +98,39 @@ func serveKind[T intent.Object](c *Controller, h huma.API, kind intent.Kind) {
 	})
 }
 
-// rawChange is the body of a change as it came. The controller decodes it itself: its
-// own checks name the object that is wrong, those of the schema a place in the body.
-type rawChange struct {
+// rawBody is a request's body as it came, for decode.
+type rawBody struct {
 	RawBody []byte `contentType:"application/json"`
 }
 
+// bodyOf describes a body of T that is taken as a rawBody. The function that it returns
+// must be called after the operation is registered, which describes it as mere bytes.
+func bodyOf[T any](h huma.API, description string) (*huma.RequestBody, func()) {
+	t := reflect.TypeFor[T]()
+	schema := h.OpenAPI().Components.Schemas.Schema(t, true, t.Name())
+	b := &huma.RequestBody{Description: description, Required: true, Content: map[string]*huma.MediaType{}}
+	return b, func() { b.Content["application/json"] = &huma.MediaType{Schema: schema} }
+}
+
 func (c *Controller) serveChanges(h huma.API) {
-	schema := h.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[api.Change](), true, "Change")
+	content, describe := bodyOf[api.Change](h, "The change.")
+	defer describe()
 	huma.Register(h, huma.Operation{
 		OperationID: "change", Method: http.MethodPost, Path: "/v1/changes", Tags: []string{"change"},
 		Summary: "Change intent",
 		Description: "Creates, updates and deletes objects, all of them or none. The change is judged as a whole: the order of its objects does not matter. " +
 			"What an update leaves out of an object's allocated fields stays as it is. Each problem names its object and field as kind/name/field.",
-		RequestBody: &huma.RequestBody{
-			Description: "The change.", Required: true,
-			Content: map[string]*huma.MediaType{"application/json": {Schema: schema}},
-		},
+		RequestBody:  content,
 		MaxBodyBytes: maxChange, BodyReadTimeout: time.Minute, SkipValidateBody: true,
 		Errors: []int{http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity},
-	}, func(ctx context.Context, in *rawChange) (*body[api.Result], error) {
-		change, err := decodeChange(in.RawBody)
+	}, func(ctx context.Context, in *rawBody) (*body[api.Result], error) {
+		change, err := decode[api.Change](in.RawBody, "change")
 		if err != nil {
 			return nil, huma.Error422UnprocessableEntity(err.Error())
 		}
 		r, err := c.Change(ctx, change)
 		return &body[api.Result]{r}, problem(err)
 	})
-}
-
-func decodeChange(text []byte) (change api.Change, err error) {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&change); err != nil {
-		return change, fmt.Errorf("the body is not a change: %w", err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return change, errors.New("the body goes on after the change")
-	}
-	return change, nil
 }
 
 type waitInput struct {
@@ -178,6 +169,9 @@ func (c *Controller) serveStatus(h huma.API) {
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 		statuses, err := c.Wait(ctx, in.Revision)
+		if err != nil {
+			err = context.Cause(ctx)
+		}
 		if errors.Is(err, context.DeadlineExceeded) {
 			p := &lateProblem{Statuses: statuses}
 			p.Status, p.Title = http.StatusGatewayTimeout, http.StatusText(http.StatusGatewayTimeout)
@@ -203,17 +197,21 @@ func (c *Controller) serveHealth(h huma.API) {
 	})
 }
 
-// whileServing returns a context that also ends when the controller stops.
+// errStopping says that the controller stops in the middle of a request.
+var errStopping = errors.New("the controller is stopping")
+
+// whileServing returns a context that also ends, with errStopping as the cause, when
+// the controller stops.
 func (c *Controller) whileServing(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
 		select {
 		case <-c.stopping:
-			cancel()
+			cancel(errStopping)
 		case <-ctx.Done():
 		}
 	}()
-	return ctx, cancel
+	return ctx, func() { cancel(nil) }
 }
 
 // problem turns an error into an answer in the form of RFC 9457.
@@ -224,20 +222,25 @@ func problem(err error) error {
 		return nil
 	case errors.Is(err, errNoNode):
 		return huma.Error404NotFound(err.Error())
+	case errors.Is(err, errReport):
+		return huma.Error422UnprocessableEntity(err.Error())
+	case errors.Is(err, errStopping):
+		return &huma.ErrorModel{
+			Type: api.Stopping, Status: http.StatusServiceUnavailable,
+			Title: http.StatusText(http.StatusServiceUnavailable), Detail: err.Error(),
+		}
 	case !errors.As(err, &refused):
 		return huma.Error503ServiceUnavailable(err.Error())
 	}
 	m := &huma.ErrorModel{
 		Status: refused.Status, Title: http.StatusText(refused.Status),
-		Detail: fmt.Sprintf("the change has %d problems", len(refused.Problems)),
+		Detail: fmt.Sprintf("the change has %d problems", refused.Total),
 	}
-	if len(refused.Problems) == 1 {
+	if refused.Total == 1 {
 		m.Detail = refused.Problems[0].String()
 	}
 	for _, p := range refused.Problems {
-		m.Errors = append(m.Errors, &huma.ErrorDetail{
-			Message: p.Message, Location: p.Kind.Noun() + "/" + p.Name + "/" + p.Field,
-		})
+		m.Errors = append(m.Errors, &huma.ErrorDetail{Message: p.Message, Location: api.Location(p)})
 	}
 	return m
 }

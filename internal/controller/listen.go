@@ -2,8 +2,6 @@ package controller
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -75,10 +73,6 @@ func (c *Controller) listen() (opened doors, err error) {
 // listenUnix listens on a socket that only the user may write to. It replaces one
 // that a killed controller left, but not one that somebody listens on.
 func listenUnix(path string) (net.Listener, error) {
-	// sun_path of unix(7), with its closing zero.
-	if most := len(syscall.RawSockaddrUnix{}.Path) - 1; len(path) > most {
-		return nil, fmt.Errorf("socket path %s is longer than the %d characters that Linux takes", path, most)
-	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("make directory of socket: %w", err)
 	}
@@ -106,27 +100,6 @@ func listenUnix(path string) (net.Listener, error) {
 		return nil, fmt.Errorf("listen on socket: %w", err)
 	}
 	return l, nil
-}
-
-func (c Config) tls() (*tls.Config, error) {
-	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
-	if err != nil {
-		return nil, fmt.Errorf("read --tls-cert and --tls-key: %w", err)
-	}
-	pem, err := os.ReadFile(c.TLSClientCA)
-	if err != nil {
-		return nil, fmt.Errorf("read --tls-ca: %w", err)
-	}
-	clients := x509.NewCertPool()
-	if !clients.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("--tls-ca %s holds no PEM certificate", c.TLSClientCA)
-	}
-	return &tls.Config{
-		MinVersion:   tls.VersionTLS13,
-		Certificates: []tls.Certificate{pair},
-		ClientAuth:   tls.RequireAndVerifyClientCert,
-		ClientCAs:    clients,
-	}, nil
 }
 
 // serve answers until the door is shut.

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"sarn/internal/api"
 	"sarn/internal/compile"
@@ -13,8 +15,15 @@ import (
 	"sarn/internal/netstate"
 )
 
-// errNoNode says that a node is not, or no longer, in the World.
-var errNoNode = errors.New("there is no such node")
+var (
+	// errNoNode says that a node is not, or no longer, in the World.
+	errNoNode = errors.New("there is no such node")
+	// errReport says that a report cannot be true.
+	errReport = errors.New("the report cannot be true")
+)
+
+// maxError bounds the error text of a report, in bytes.
+const maxError = 4 << 10
 
 // node is what the controller knows of one node beside its intent.
 type node struct {
@@ -29,9 +38,8 @@ type node struct {
 // follower is one open stream. Its box holds the latest event that it has not sent:
 // a slow one misses what is out of date, and holds up nobody.
 type follower struct {
-	have  string             // hash that it came with; only for the first event
-	box   chan api.NodeEvent // capacity 1
-	ended chan struct{}      // closed when the node is deleted
+	have string             // hash that it came with; only for the first event
+	box  chan api.NodeEvent // capacity 1; closed, after a last event, when the node is deleted
 }
 
 // dirt is what has to be compiled again.
@@ -114,12 +122,7 @@ func (c *Controller) publish(name string, at int64, ports int, state netstate.Ma
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if state == nil {
-		if n := c.nodes[name]; n != nil {
-			for f := range n.followers {
-				close(f.ended)
-			}
-			delete(c.nodes, name)
-		}
+		c.farewell(name, at)
 		return
 	}
 	n := c.node(name)
@@ -130,6 +133,22 @@ func (c *Controller) publish(name string, at int64, ports int, state netstate.Ma
 	n.wanted, n.hash, n.state = at, hash, state
 	for f := range n.followers {
 		f.offer(n)
+	}
+}
+
+// farewell ends the streams of a deleted node, after a last event by which its agent
+// takes away all that is Sarn's. The caller holds mu.
+func (c *Controller) farewell(name string, at int64) {
+	n := c.nodes[name]
+	if n == nil {
+		return
+	}
+	delete(c.nodes, name)
+	nothing := netstate.Machine{"": {}}
+	last := &node{wanted: at, hash: netstate.Hash(nothing), state: nothing}
+	for f := range n.followers {
+		f.offer(last)
+		close(f.box)
 	}
 }
 
@@ -166,7 +185,7 @@ func (c *Controller) follow(name, have string) (f *follower, leave func(), err e
 		return nil, nil, errNoNode
 	}
 	n := c.node(name)
-	f = &follower{have: have, box: make(chan api.NodeEvent, 1), ended: make(chan struct{})}
+	f = &follower{have: have, box: make(chan api.NodeEvent, 1)}
 	n.followers[f] = struct{}{}
 	if n.hash != "" {
 		f.offer(n)
@@ -188,6 +207,12 @@ func (c *Controller) report(name string, r api.NodeReport) error {
 		return errNoNode
 	}
 	n := c.node(name)
+	if r.Revision < 0 || r.Revision > n.wanted {
+		return fmt.Errorf("%w: it is about revision %d, and node %q is to be at %d", errReport, r.Revision, name, n.wanted)
+	}
+	if len(r.Error) > maxError {
+		r.Error = strings.ToValidUTF8(r.Error[:maxError], "") + " …"
+	}
 	if r.Error != "" {
 		r.Revision, r.AppliedAt = n.report.Revision, n.report.AppliedAt
 	}

@@ -20,14 +20,14 @@ func TestAnyChanges(t *testing.T) {
 		for revision := range int64(25) {
 			c := anyChange(t)
 			before := l.world.Set()
-			p, err := l.admit(c)
+			p, err := admit(l, c)
 			if !reflect.DeepEqual(before, l.world.Set()) {
 				t.Fatal("admit moved the world")
 			}
 			if fresh := newLedger(before.Objects()...); !reflect.DeepEqual(fresh, l) {
 				t.Fatal("admit moved the ledger")
 			}
-			if _, again := l.admit(shuffled(t, c)); (err == nil) != (again == nil) {
+			if _, again := admit(l, shuffled(t, c)); (err == nil) != (again == nil) {
 				t.Fatalf("in another order the change is judged otherwise: %v; %v", err, again)
 			}
 			if err == nil {
@@ -177,7 +177,7 @@ func BenchmarkOnePort(b *testing.B) {
 		c := change(b, "{kind: Port, name: one-more, subnet: net1, node: host1}")
 		b.Run(fmt.Sprint("among ", n), func(b *testing.B) {
 			for b.Loop() {
-				if _, err := l.admit(c); err != nil {
+				if _, err := admit(l, c); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -193,7 +193,7 @@ func BenchmarkManyPorts(b *testing.B) {
 		c.Add(&intent.Port{Header: intent.Header{Name: fmt.Sprint("new", i)}, Subnet: "net1", Node: "host2"})
 	}
 	for b.Loop() {
-		if _, err := l.admit(c); err != nil {
+		if _, err := admit(l, c); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -228,7 +228,7 @@ func TestOnePortCostsOnePort(t *testing.T) {
 	cost := func(n int) float64 {
 		l := largeLedger(t, n)
 		return testing.AllocsPerRun(20, func() {
-			if _, err := l.admit(c); err != nil {
+			if _, err := admit(l, c); err != nil {
 				t.Fatal(err)
 			}
 		})

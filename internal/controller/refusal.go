@@ -11,9 +11,16 @@ import (
 type Refusal struct {
 	// Status is the HTTP status that fits all the problems: 422 if one is wrong in
 	// itself, 409 if it is at odds with what is there, 404 if it is about nothing.
-	Status   int
+	Status int
+	// Problems are the first of the Total that were found, and a last one that says
+	// how many more there are.
 	Problems intent.Problems
+	Total    int
 }
+
+// maxProblems is how many problems a refusal lists: more help nobody, and a bad change
+// of thousands of objects must not cost much memory.
+const maxProblems = 100
 
 // Error implements error.
 func (r *Refusal) Error() string { return r.Problems.Error() }
@@ -23,14 +30,17 @@ func (r *Refusal) Unwrap() error { return r.Problems }
 
 // findings gathers the problems of a change.
 type findings struct {
-	problems intent.Problems
+	problems intent.Problems // the first maxProblems
+	total    int
 	statuses map[int]bool
 }
 
 func (f *findings) add(status int, ref intent.Ref, field, format string, args ...any) {
-	f.problems = append(f.problems, intent.Problem{
-		Ref: ref, FieldError: intent.FieldError{Field: field, Message: fmt.Sprintf(format, args...)},
-	})
+	if f.total++; f.total <= maxProblems {
+		f.problems = append(f.problems, intent.Problem{
+			Ref: ref, FieldError: intent.FieldError{Field: field, Message: fmt.Sprintf(format, args...)},
+		})
+	}
 	if f.statuses == nil {
 		f.statuses = map[int]bool{}
 	}
@@ -57,7 +67,12 @@ func (f *findings) refusal() error {
 	if len(f.problems) == 0 {
 		return nil
 	}
-	r := &Refusal{Status: http.StatusUnprocessableEntity, Problems: f.problems}
+	r := &Refusal{Status: http.StatusUnprocessableEntity, Problems: f.problems, Total: f.total}
+	if more := f.total - len(f.problems); more > 0 {
+		r.Problems = append(r.Problems, intent.Problem{FieldError: intent.FieldError{
+			Message: fmt.Sprintf("and %d problems more; mend these first", more),
+		}})
+	}
 	switch {
 	case f.statuses[http.StatusUnprocessableEntity]:
 	case f.statuses[http.StatusConflict]:

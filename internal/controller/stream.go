@@ -24,7 +24,7 @@ type followInput struct {
 
 type reportInput struct {
 	Name string `path:"name" doc:"Name of the node." maxLength:"40" example:"host1"`
-	Body api.NodeReport
+	rawBody
 }
 
 // serveNodes serves what agents use.
@@ -33,7 +33,7 @@ func (c *Controller) serveNodes(h huma.API) {
 	huma.Register(h, huma.Operation{
 		OperationID: "follow-node", Method: http.MethodGet, Path: "/v1/nodes/{name}/state", Tags: []string{"agent"},
 		Summary:     "Follow a node's wanted state",
-		Description: "Streams the node's wanted state, one JSON object a line: at once, and whenever it changes. An empty line every 15 s says that the controller is there. A node whose stream is open counts as connected.",
+		Description: "Streams the node's wanted state, one JSON object a line: at once, and whenever it changes. An empty line every 15 s says that the controller is there. A node whose stream is open counts as connected. When the node is deleted, a last line wants nothing of it.",
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The stream. It ends when the node is deleted or the controller stops.",
 			Content:     map[string]*huma.MediaType{"application/x-ndjson": {Schema: line}},
@@ -51,12 +51,19 @@ func (c *Controller) serveNodes(h huma.API) {
 			c.stream(ctx.Context(), w, f)
 		}}, nil
 	})
+	content, describe := bodyOf[api.NodeReport](h, "The report.")
+	defer describe()
 	huma.Register(h, huma.Operation{
 		OperationID: "report-node", Method: http.MethodPut, Path: "/v1/nodes/{name}/report", Tags: []string{"agent"},
 		Summary: "Report a node's pass", Description: "Notes what the node's agent says of its last pass.",
-		DefaultStatus: http.StatusNoContent, Errors: []int{http.StatusNotFound},
+		RequestBody: content, SkipValidateBody: true,
+		DefaultStatus: http.StatusNoContent, Errors: []int{http.StatusNotFound, http.StatusUnprocessableEntity},
 	}, func(_ context.Context, in *reportInput) (*struct{}, error) {
-		return nil, problem(c.report(in.Name, in.Body))
+		report, err := decode[api.NodeReport](in.RawBody, "report")
+		if err != nil {
+			return nil, huma.Error422UnprocessableEntity(err.Error())
+		}
+		return nil, problem(c.report(in.Name, report))
 	})
 }
 
@@ -69,14 +76,15 @@ func (c *Controller) stream(ctx context.Context, w http.ResponseWriter, f *follo
 	for {
 		var err error
 		select {
-		case e := <-f.box:
+		case e, open := <-f.box:
+			if !open {
+				return
+			}
 			_ = out.SetWriteDeadline(time.Now().Add(slowest)) // a test's recorder has none
 			err = lines.Encode(e)
 		case <-beat.C:
 			_ = out.SetWriteDeadline(time.Now().Add(slowest))
 			_, err = w.Write([]byte("\n"))
-		case <-f.ended:
-			return
 		case <-c.stopping:
 			return
 		case <-ctx.Done():

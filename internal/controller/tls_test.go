@@ -88,7 +88,7 @@ func TestCertificatesDecide(t *testing.T) {
 		c.TLSCert, c.TLSKey = ca.sign(t, "server", pkix.Name{CommonName: "controller"})
 	})
 	r.apply(t, change(t, base))
-	as := func(signer *authority, name string, subject pkix.Name) *api.Client {
+	as := func(signer *authority, name string, subject pkix.Name, caFile string) *api.Client {
 		cert, key := signer.sign(t, name, subject)
 		client, err := api.New(api.Endpoint{Address: "https://" + r.addresses[1], CA: caFile, Cert: cert, Key: key})
 		if err != nil {
@@ -97,10 +97,11 @@ func TestCertificatesDecide(t *testing.T) {
 		t.Cleanup(client.Close)
 		return client
 	}
-	admin := as(ca, "admin", pkix.Name{CommonName: "ann", Organization: []string{orgAdmin}})
-	host1 := as(ca, "host1", pkix.Name{CommonName: "host1", Organization: []string{orgNode}})
-	nobody := as(ca, "nobody", pkix.Name{CommonName: "host1"})
-	stranger := as(newAuthority(t, t.TempDir()), "stranger", pkix.Name{CommonName: "ann", Organization: []string{orgAdmin}})
+	admin := as(ca, "admin", pkix.Name{CommonName: "ann", Organization: []string{orgAdmin}}, caFile)
+	host1 := as(ca, "host1", pkix.Name{CommonName: "host1", Organization: []string{orgNode}}, caFile)
+	nobody := as(ca, "nobody", pkix.Name{CommonName: "host1"}, caFile)
+	strangers := newAuthority(t, t.TempDir())
+	stranger := as(strangers, "stranger", pkix.Name{CommonName: "ann", Organization: []string{orgAdmin}}, caFile)
 
 	enough := context.Canceled
 	for _, test := range []struct {
@@ -136,6 +137,17 @@ func TestCertificatesDecide(t *testing.T) {
 				}
 			}
 		})
+	}
+	for name, test := range map[string]struct {
+		client *api.Client
+		want   string
+	}{
+		"the client's": {stranger, "refused the certificate --tls-cert " + strangers.dir},
+		"ours":         {as(strangers, "other", pkix.Name{CommonName: "ann"}, filepath.Join(strangers.dir, "ca.crt")), "not signed by --tls-ca " + strangers.dir},
+	} {
+		if _, err := test.client.Status(t.Context()); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("a certificate of another CA, %s: %v, want %q", name, err, test.want)
+		}
 	}
 	if _, err := nobody.Status(t.Context()); err == nil || !strings.Contains(err.Error(), orgAdmin) {
 		t.Errorf("refusal is %v, want that it names the organization that may", err)

@@ -97,6 +97,7 @@ func TestNoARPBeyondTheHost(t *testing.T) {
 // it everywhere it could come out.
 func TestForgedSendersAreDroppedAndCounted(t *testing.T) {
 	f := up(t, "two-hosts.yaml")
+	f.sh("vm1", "sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1") // it would speak up by itself
 	w := f.listen("vm1", "eth0")
 	onHost := f.listen("host1", "br_net1")
 	atVM2 := f.listen("vm2", "eth0")

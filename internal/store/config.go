@@ -22,7 +22,8 @@ type Config struct {
 	CA, Cert, Key string
 }
 
-// Validate reports the first thing that is wrong with the configuration.
+// Validate reports the first thing that is wrong with the configuration or with the
+// files that it names.
 func (c Config) Validate() error {
 	switch {
 	case c.Dir == "" && len(c.Endpoints) == 0:
@@ -39,8 +40,12 @@ func (c Config) Validate() error {
 		if !ok || rest == "" || !(scheme == "http" || scheme == "https" || scheme == "unix") {
 			return fmt.Errorf("etcd endpoint %q is not a URL; write it like https://10.0.0.1:2379", e)
 		}
+		if scheme != "https" && (c.CA != "" || c.Cert != "") {
+			return fmt.Errorf("etcd TLS files have no use with etcd endpoint %s, which is not https://", e)
+		}
 	}
-	return nil
+	_, err := c.tls()
+	return err
 }
 
 // tls returns the TLS configuration for the cluster, or nil when no file is given.

@@ -21,6 +21,12 @@ const (
 	maxTxnOps       = 200_000
 	maxRequestBytes = 64 << 20
 
+	// quotaBytes is what etcd lets its database grow to: the most that it advises.
+	quotaBytes = 8 << 30
+	// defragMegabytes is how much of its file a store must have no use for to give
+	// it back when it starts.
+	defragMegabytes = 64
+
 	// newStoreBytes is the room that a new store takes at once: etcd allocates two
 	// 64 MB segments of its log beforehand.
 	newStoreBytes = 160 << 20
@@ -111,7 +117,7 @@ func (s *server) start(ctx context.Context, dir string, listen []url.URL) error 
 	}
 	select {
 	case <-s.etcd.Server.ReadyNotify():
-		return nil
+		return s.silence(ctx)
 	case err := <-s.etcd.Err():
 		return fmt.Errorf("start store in %s: %w", dir, err)
 	case <-s.fatal.done:
@@ -119,6 +125,20 @@ func (s *server) start(ctx context.Context, dir string, listen []url.URL) error 
 	case <-ctx.Done():
 		return fmt.Errorf("start store in %s: %w", dir, ctx.Err())
 	}
+}
+
+// silence ends the alarm of a store that was full: compaction has made room since, and
+// the start has given it back. If it has not, the next change sets the alarm again.
+func (s *server) silence(ctx context.Context) error {
+	if len(s.etcd.Server.Alarms()) == 0 {
+		return nil
+	}
+	client := s.client()
+	defer func() { _ = client.Close() }()
+	if _, err := client.AlarmDisarm(ctx, &clientv3.AlarmMember{}); err != nil {
+		return fmt.Errorf("end the alarm of the full store: %w", err)
+	}
+	return nil
 }
 
 func etcdConfig(dir string, listen []url.URL, f *fatal) *embed.Config {
@@ -138,6 +158,8 @@ func etcdConfig(dir string, listen []url.URL, f *fatal) *embed.Config {
 	// Keep an hour of changes: whoever lags behind further loads everything again.
 	conf.AutoCompactionMode = embed.CompactorModePeriodic
 	conf.AutoCompactionRetention = "1h"
+	conf.QuotaBackendBytes = quotaBytes
+	conf.BootstrapDefragThresholdMegabytes = defragMegabytes
 	// A single member wins every election; these only decide how soon it starts one.
 	conf.TickMs, conf.ElectionMs = 20, 100
 	conf.ZapLoggerBuilder = embed.NewZapLoggerBuilder(

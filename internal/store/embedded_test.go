@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
@@ -58,6 +60,47 @@ func TestWatchOfForgottenRevisions(t *testing.T) {
 	}
 	if err := s.Watch(t.Context(), 1, func(Batch) error { return nil }); !errors.Is(err, ErrCompacted) {
 		t.Errorf("Watch = %v, want %v", err, ErrCompacted)
+	}
+}
+
+// TestFullStore lets etcd say that its database is as large as it may be. Nobody but
+// the program itself can end that.
+func TestFullStore(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(t.Context(), Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if conf := s.server.etcd.Config(); conf.QuotaBackendBytes != quotaBytes || conf.AutoCompactionRetention != "1h" {
+		t.Errorf("etcd has %d bytes for changes of %s", conf.QuotaBackendBytes, conf.AutoCompactionRetention)
+	}
+	etcd := s.server.etcd.Server
+	_, err = etcd.Alarm(t.Context(), &etcdserverpb.AlarmRequest{
+		Action: etcdserverpb.AlarmRequest_ACTIVATE, Alarm: etcdserverpb.AlarmType_NOSPACE, MemberID: uint64(etcd.MemberID()),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, at, err := s.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Commit(t.Context(), at, nil, nil)
+	if err == nil || !strings.Contains(err.Error(), "the store is full: more than 8 GB") || strings.Contains(err.Error(), "etcdctl") {
+		t.Errorf("Commit = %v, want that the store is full and what helps", err)
+	}
+	if external := (&Store{}).explain(rpctypes.ErrNoSpace); !strings.Contains(external.Error(), "etcdctl") {
+		t.Errorf("a full cluster is told as %v, want what its keeper can do", external)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(t.Context(), Config{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if _, err := s.Commit(t.Context(), at, nil, nil); err != nil {
+		t.Errorf("Commit after a new start = %v", err)
 	}
 }
 

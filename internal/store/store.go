@@ -251,15 +251,23 @@ func (s *Store) explain(err error) error {
 			return fatal
 		}
 	}
+	// What helps depends on whose etcd it is: the embedded one has no flags, and
+	// etcdctl cannot reach it.
+	raiseRequest, raiseOps, makeRoom := "", "", fmt.Sprintf("more than %d GB of changes that it still remembers; "+
+		"let `sarn server` run for two hours, in which it forgets them, and start it again, which makes room", quotaBytes>>30)
+	if s.server == nil {
+		raiseRequest, raiseOps = ", or raise etcd's --max-request-bytes", ", or raise etcd's --max-txn-ops"
+		makeRoom = "make room with etcdctl compact, defrag and alarm disarm"
+	}
 	switch {
 	case errors.Is(err, rpctypes.ErrCompacted):
 		return ErrCompacted
 	case errors.Is(err, rpctypes.ErrRequestTooLarge):
-		return fmt.Errorf("the change is too large for one transaction; make it in parts, or raise etcd's --max-request-bytes: %w", err)
+		return fmt.Errorf("the change is too large for one transaction; make it in parts%s: %w", raiseRequest, err)
 	case errors.Is(err, rpctypes.ErrTooManyOps):
-		return fmt.Errorf("the change has too many objects for one transaction; make it in parts, or raise etcd's --max-txn-ops: %w", err)
+		return fmt.Errorf("the change has too many objects for one transaction; make it in parts%s: %w", raiseOps, err)
 	case errors.Is(err, rpctypes.ErrNoSpace):
-		return fmt.Errorf("the store is full; make room with etcdctl compact, defrag and alarm disarm: %w", err)
+		return fmt.Errorf("the store is full: %s: %w", makeRoom, err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("the store does not answer: %w", err)
 	}

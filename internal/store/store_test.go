@@ -58,6 +58,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		{"no URL", store.Config{Endpoints: []string{"10.0.0.1:2379"}}, "write it like https://"},
 		{"key without certificate", store.Config{Endpoints: []string{"https://127.0.0.1:1"}, Key: "k"}, "go together"},
 		{"TLS without endpoints", store.Config{Dir: used, CA: file}, "without etcd endpoints"},
+		{"TLS with http", store.Config{Endpoints: []string{"https://127.0.0.1:1", "http://127.0.0.1:2"}, CA: file}, "no use with etcd endpoint http://127.0.0.1:2"},
 		{"CA is no PEM", store.Config{Endpoints: []string{"https://127.0.0.1:1"}, CA: file}, "no PEM certificate"},
 		{"in use", store.Config{Dir: used}, "in use by another process"},
 		{"below a file", store.Config{Dir: filepath.Join(file, "data")}, "this user may write to"},
