@@ -1,11 +1,13 @@
 #!/bin/sh
 # Measures VM to VM across hosts, through the router: one TCP stream (iperf3) and TCP
 # request/response (sockperf), on a Sarn lab and on the same network wired by hand,
-# in turn, round by round, so that both meet the same machine. Prints the medians and
-# their ratio. BENCH_ROUNDS (7) and BENCH_SECONDS (3) change the length.
+# in turn, round by round, so that both meet the same machine. Request/response runs on
+# one CPU, so that it counts work and not where the scheduler puts it. Prints medians,
+# and the median of the rounds' ratios with their quartiles: rounds drift, neighbours do
+# not. BENCH_ROUNDS (21) and BENCH_SECONDS (1, a measurement) change the length.
 set -eu
 cd "$(dirname "$0")/.."
-rounds=${BENCH_ROUNDS:-7} seconds=${BENCH_SECONDS:-3}
+rounds=${BENCH_ROUNDS:-21} seconds=${BENCH_SECONDS:-1}
 SARN_RUN_DIR=$(mktemp -d)
 export SARN_RUN_DIR
 out=$SARN_RUN_DIR/out
@@ -49,9 +51,9 @@ throughput() { # Mbit/s
 }
 
 transactions() { # a second
-	in_vm "$1" vm3 sockperf server --tcp -i 10.10.10.12 -p 5300 >/dev/null 2>&1 &
+	in_vm "$1" vm3 taskset -c 0 sockperf server --tcp -i 10.10.10.12 -p 5300 >/dev/null 2>&1 &
 	listening "$1" 5300
-	in_vm "$1" vm1 sockperf ping-pong --tcp -i 10.10.10.12 -p 5300 -t "$seconds" -m 14 2>&1 |
+	in_vm "$1" vm1 taskset -c 0 sockperf ping-pong --tcp -i 10.10.10.12 -p 5300 -t "$seconds" -m 14 2>&1 |
 		sed 's/\x1b\[[0-9;]*m//g' | awk '/Summary: Latency is/ {printf "%.0f\n", 1e6 / (2 * $5)}'
 	in_vm "$1" vm3 pkill -f 'sockperf server --tcp' || true
 	wait
@@ -67,15 +69,16 @@ for round in $(seq "$rounds"); do
 	echo "round $round of $rounds" >&2
 done
 
-median() { sort -n "$1" | awk '{v[NR] = $1} END {print (NR % 2) ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
-spread() { sort -n "$1" | awk 'NR == 1 {a = $1} {b = $1} END {print a "–" b}'; }
+quantile() { sort -n | awk -v q="$1" '{v[NR] = $1} END {k = 1 + (NR - 1) * q; i = int(k); print v[i] + (k - i) * (v[i + (i < NR)] - v[i])}'; }
 
 echo
-echo "| VM to VM across hosts | Sarn | by hand | Sarn / by hand | Sarn's range | by hand's range |"
-echo "| --- | --- | --- | --- | --- | --- |"
+echo "| VM to VM across hosts, medians of $rounds rounds | Sarn | by hand | Sarn / by hand | quartiles |"
+echo "| --- | --- | --- | --- | --- |"
 for what in throughput transactions; do
 	unit="Mbit/s, one TCP stream"
-	[ $what = throughput ] || unit="TCP request/response a second"
-	a=$(median "$out/$what.sarn") b=$(median "$out/$what.hand")
-	echo "| $unit | $a | $b | $(awk "BEGIN {printf \"%.2f\", $a / $b}") | $(spread "$out/$what.sarn") | $(spread "$out/$what.hand") |"
+	[ $what = throughput ] || unit="TCP request/response a second, on one CPU"
+	paste "$out/$what.sarn" "$out/$what.hand" | awk '{print $1 / $2}' >"$out/ratio"
+	printf '| %s | %.0f | %.0f | %.2f | %.2f to %.2f |\n' "$unit" \
+		"$(quantile 0.5 <"$out/$what.sarn")" "$(quantile 0.5 <"$out/$what.hand")" \
+		"$(quantile 0.5 <"$out/ratio")" "$(quantile 0.25 <"$out/ratio")" "$(quantile 0.75 <"$out/ratio")"
 done
