@@ -22,7 +22,8 @@ lint: ## run the linters, at the version that tools/go.mod pins
 fmt: ## format the Go files
 	@gofmt -w cmd internal *.go
 
-demo: deps build ## bring up two hosts, a router and two networks, and show them
+demo: build ## bring up two hosts, a router and two networks, and show them
+	@.ci/deps run
 	@sh examples/demo.sh
 
 bench: deps build ## compare throughput and latency with the same network wired by hand
