@@ -234,16 +234,14 @@ func TestInterruptedIs130(t *testing.T) {
 	}
 	defer silent.Close()
 	ctx, interrupt := context.WithCancel(t.Context())
-	asked := make(chan struct{})
+	asked := make(chan net.Conn, 1) // held open: the controller never answers
 	go func() {
-		defer close(asked)
 		conn, err := silent.Accept()
 		if err != nil {
-			return
+			t.Error(err)
 		}
 		interrupt()
-		io.Copy(io.Discard, conn) // until the client gives up
-		conn.Close()
+		asked <- conn
 	}()
 	var errs bytes.Buffer
 	code := Run(ctx, []string{"status", "--server", "unix://" + path}, State{
@@ -252,5 +250,7 @@ func TestInterruptedIs130(t *testing.T) {
 	if code != exitInterrupted || errs.String() != "interrupted\n" {
 		t.Errorf("exit code %d, stderr %q; want %d", code, errs.String(), exitInterrupted)
 	}
-	<-asked
+	if conn := <-asked; conn != nil {
+		conn.Close()
+	}
 }
