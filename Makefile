@@ -1,7 +1,8 @@
 # make help lists the targets.
 .DEFAULT_GOAL := build
-.PHONY: help build test lint fmt demo bench deps clean
+.PHONY: help build install test lint fmt demo bench deps clean
 
+PREFIX ?= /usr/local
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
@@ -15,6 +16,9 @@ build: ## build bin/sarn, one static binary
 test: deps build ## run every test; needs root for the network namespaces
 	@go vet ./...
 	@SARN_REQUIRE_NETNS=1 go test -count=1 -p 2 -timeout 20m ./...
+
+install: build ## put bin/sarn into PREFIX/bin (/usr/local)
+	@install -D -m 755 bin/sarn $(DESTDIR)$(PREFIX)/bin/sarn
 
 lint: ## run the linters, at the version that tools/go.mod pins
 	@go tool -modfile=tools/go.mod golangci-lint run

@@ -122,7 +122,7 @@ func (a *Agent) follow(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		a.log.Warn("no controller; the network stays as it is", "error", err, "retry", retry)
+		a.log.Warn("not following the controller; the network stays as it is", "error", err, "retry", retry)
 		if !sleep(ctx, retry) {
 			return
 		}

@@ -159,7 +159,7 @@ func (a *app) readFiles(cmd *cobra.Command, names []string) ([]intent.Document, 
 		if o, ok := d.Value.(intent.Object); ok {
 			set.Add(o)
 		} else {
-			a.progress("%s:%d: the lab's wiring is left out: `sarn lab up` builds it", d.File, d.Line)
+			a.progress("%s:%d: a document of the lab is left out: `sarn lab` reads it", d.File, d.Line)
 		}
 	}
 	if len(set.Objects()) == 0 {

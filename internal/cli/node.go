@@ -32,7 +32,7 @@ func (a *app) nodeCommand() *cobra.Command {
 					f.StringVar((*string)(&n.Role), "role", "", "`host`: carries ports, or router: holds gateways")
 					f.TextVar(&n.Address, "address", intent.Addr{}, "`address` on the network that connects all nodes")
 					f.StringVar(&n.Interface, "interface", "", "`interface` on that network")
-					f.StringVar(&n.Uplink, "uplink", "", "a router's `interface` towards the internet (default: its default route's)")
+					f.StringVar(&n.Uplink, "uplink", "", "a router's `interface` towards the internet, if it is not --interface")
 					complete(cmd, "role", string(intent.RoleHost), string(intent.RoleRouter))
 				},
 			}

@@ -98,7 +98,7 @@ func TestCrashesLoseNothing(t *testing.T) {
 	logs := []string{f.restart("host1", host1), f.restart("router", router)}
 	f.eventually("the agents look for the controller", func() bool {
 		for _, l := range logs {
-			if b, _ := os.ReadFile(l); !strings.Contains(string(b), "no controller") {
+			if b, _ := os.ReadFile(l); !strings.Contains(string(b), "not following the controller") {
 				return false
 			}
 		}
@@ -123,7 +123,7 @@ func TestCrashesLoseNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, after, found := strings.Cut(string(b), "no controller")
+		_, after, found := strings.Cut(string(b), "not following the controller")
 		if !found || strings.Contains(after, "msg=applied") {
 			t.Errorf("an agent did not miss the controller, or wrote though nothing had changed:\n%s", b)
 		}

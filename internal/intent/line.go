@@ -1,6 +1,7 @@
 package intent
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"slices"
@@ -56,7 +57,7 @@ func firstKey(n ast.Node) ast.Node {
 	return n
 }
 
-// Locate fills in where each problem's object was read from.
+// Locate fills in where each problem's object was read from, and puts them in order.
 func Locate(ps Problems, docs []Document) Problems {
 	out := slices.Clone(ps)
 	for i, p := range out {
@@ -66,6 +67,9 @@ func Locate(ps Problems, docs []Document) Problems {
 			}
 		}
 	}
+	slices.SortStableFunc(out, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line))
+	})
 	return out
 }
 

@@ -1,11 +1,13 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
 	"sarn/internal/netstate"
 )
 
@@ -52,6 +54,9 @@ func New(config Config) (*Kernel, error) {
 	own, err := os.Open(threadNetns)
 	if err != nil {
 		return nil, fmt.Errorf("open this thread's network namespace: %w", err)
+	}
+	if err := enter(own, func() error { return nil }); errors.Is(err, unix.EPERM) {
+		return nil, errors.Join(errors.New("to change the network needs root, or the capabilities CAP_NET_ADMIN and CAP_SYS_ADMIN"), own.Close())
 	}
 	return &Kernel{dir: config.NetnsDir, owner: config.Owner, log: config.Logger, own: own}, nil
 }

@@ -17,9 +17,12 @@ type Plan struct {
 	docs []intent.Document // to say where a problem stands
 }
 
-// Extra lets intent.Decode read the documents of a lab's file that are not intent.
+// Extra lets intent.Decode read the documents of labs' files that are not intent.
 func Extra() intent.Extra {
-	return intent.Extra{"Lab": func() any { return new(Topology) }}
+	return intent.Extra{
+		"Lab":     func() any { return new(Topology) },
+		"LabTest": func() any { return new(expectations) },
+	}
 }
 
 // Parse reads a lab's file. A name that is not empty replaces the file's own. What is
