@@ -53,6 +53,11 @@ func TestPrompt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		shown := make(chan string)
+		go func() {
+			all, _ := io.ReadAll(person) // ends in EIO when the program's end is closed
+			shown <- string(all)
+		}()
 		if _, err := person.WriteString(typed); err != nil {
 			t.Fatal(err)
 		}
@@ -66,12 +71,10 @@ func TestPrompt(t *testing.T) {
 			}
 			lines = append(lines, line)
 		}
-		buf := make([]byte, 1<<16)
-		n, err := person.Read(buf)
-		if err != nil {
+		if err := program.Close(); err != nil {
 			t.Fatal(err)
 		}
-		return lines, string(buf[:n])
+		return lines, <-shown
 	}
 	const ctrlC, ctrlD, tab, up = "\x03", "\x04", "\t", "\x1b[A"
 	lines, screen := ask("v" + tab + "ping h" + tab + tab + "2\r" + "oops" + ctrlC + "nodes\r" + up + up + "\r" + ctrlD)
