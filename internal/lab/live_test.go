@@ -368,8 +368,17 @@ func TestCrashedLab(t *testing.T) {
 			if _, err := fmt.Sscan(string(text), &pid); err != nil {
 				t.Fatal(err)
 			}
+			// A process lives on for a moment after the signal; its descriptor tells the end.
+			fd, err := unix.PidfdOpen(pid, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(fd)
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 				t.Fatal(err)
+			}
+			if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10_000); n != 1 {
+				t.Fatalf("%s is still there: %v", process, err)
 			}
 		}
 		kill("agent-host1")
