@@ -22,14 +22,24 @@ func (a *admission) fillNodesAndVPCs() {
 }
 
 // fillSubnets enters the change's subnets. What they leave out they keep, or get: a
-// gateway, a bridge address, a router and a table.
+// gateway, a bridge address, a router and a table. Those that were there come first:
+// what they keep is not to be given to a new one.
 func (a *admission) fillSubnets() {
-	table := uint32(compile.FirstSubnetTable)
+	var subnets []*intent.Subnet
 	for _, o := range a.objects {
-		s, ok := o.(*intent.Subnet)
-		if !ok {
-			continue
+		if s, ok := o.(*intent.Subnet); ok {
+			subnets = append(subnets, s)
 		}
+	}
+	isNew := func(s *intent.Subnet) int {
+		if a.before[intent.RefOf(s)] == nil {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(subnets, func(s, t *intent.Subnet) int { return isNew(s) - isNew(t) })
+	table := uint32(compile.FirstSubnetTable)
+	for _, s := range subnets {
 		old, _ := a.before[intent.RefOf(s)].(*intent.Subnet)
 		given := s.Table
 		if old != nil {
