@@ -108,7 +108,7 @@ func TestMistakesAreOneLineAndExitCode2(t *testing.T) {
 		{[]string{"port", "create", "vm1", "--node", "host1"}, "needs --subnet"},
 		{[]string{"port", "create", "vm1", "--subnet", "net1", "--node", "host1", "--address", "10.10"}, "is not an IPv4 address"},
 		{[]string{"port", "create", "Vm1", "--subnet", "net1", "--node", "host1"}, "use lower-case letters"},
-		{[]string{"port", "create", "vm1", "--subnet", "net1", "--node", "host1", "--attach", "wire"}, "use netns or tap"},
+		{[]string{"port", "create", "vm1", "--subnet", "net1", "--node", "host1", "--attach", "wire"}, "use netns, tap or interface"},
 		{[]string{"port", "list", "-o", "xml"}, "use table, json, yaml"},
 		{[]string{"port", "describe", "vm1", "-o", "json"}, "describe is for people"},
 		{[]string{"port", "list", "--server", "unix:///x", "--lab", "y"}, "give one of them"},

@@ -43,7 +43,8 @@ func (l *ledger) admit(c api.Change) (plan, error) {
 	}
 	defer a.putBack()
 	a.takeOut()
-	a.fillNodesAndVPCs()
+	a.fillNodes()
+	a.fillVPCs()
 	a.fillSubnets()
 	a.fillPorts()
 	a.checkBlocks()
@@ -183,7 +184,11 @@ func (a *admission) taken(ref intent.Ref, o intent.Object, c claim, holder inten
 	case claimNetns:
 		a.clash(ref, "attach", "namespace and interface %s on node %q are those of %s", c.text, c.scope, holder)
 	case claimPortDevice:
-		a.clash(ref, "name", "its device on node %q, %s, would be the same as that of %s; use another name", c.scope, c.text, holder)
+		field := "name"
+		if p, ok := o.(*intent.Port); ok && p.Attach.Type == intent.AttachInterface {
+			field = "attach.interface"
+		}
+		a.clash(ref, field, "its device on node %q, %s, would be the same as that of %s; use another name", c.scope, c.text, holder)
 	case claimBridgeDevice:
 		a.clash(ref, "name", "its bridge %s would be the same as that of %s; use another name", c.text, holder)
 	case claimUnderlay:

@@ -34,7 +34,7 @@ const (
 	claimPortDevice                    // device of a port on a node
 	claimBridgeDevice                  // device of a subnet, on every host
 	claimUnderlay                      // address of a node
-	claimTable                         // routing table of a subnet
+	claimTable                         // routing table of a VPC or subnet
 )
 
 func newLedger(objects ...intent.Object) *ledger {
@@ -118,6 +118,8 @@ func claimsOf(o intent.Object) []claim {
 	switch o := o.(type) {
 	case *intent.Node:
 		return []claim{{kind: claimUnderlay, addr: number(o.Address.Addr)}}
+	case *intent.VPC:
+		return []claim{{kind: claimTable, addr: o.Table}}
 	case *intent.Subnet:
 		return []claim{
 			{kind: claimAddress, scope: o.Name, addr: number(o.Gateway.Addr)},
@@ -130,11 +132,13 @@ func claimsOf(o intent.Object) []claim {
 		claims := []claim{
 			{kind: claimAddress, scope: o.Subnet, addr: number(o.Address.Addr)},
 			{kind: claimMAC, scope: o.Subnet, text: string(o.MAC)},
-			{kind: claimPortDevice, scope: o.Node, text: compile.PortDevice(o.Name)},
 		}
-		if o.Attach.Type == intent.AttachNetns {
-			inside := o.Attach.Namespace + "/" + o.Attach.Interface
-			claims = append(claims, claim{kind: claimNetns, scope: o.Node, text: inside})
+		for _, node := range o.Carriers() {
+			claims = append(claims, claim{kind: claimPortDevice, scope: node, text: compile.Device(o)})
+			if o.Attach.Type == intent.AttachNetns {
+				inside := o.Attach.Namespace + "/" + o.Attach.Interface
+				claims = append(claims, claim{kind: claimNetns, scope: node, text: inside})
+			}
 		}
 		return claims
 	}

@@ -122,8 +122,11 @@ func FuzzMessages(f *testing.F) {
 	header = append(header, make([]byte, unix.NLMSG_HDRLEN-len(header))...)
 	f.Add(append(header, body...))
 	f.Fuzz(func(_ *testing.T, b []byte) { // must neither panic nor go on for ever
-		(&Kernel{owner: netstate.Sarn()}).concerns(b)
+		w := watcher{kernel: &Kernel{owner: netstate.Sarn()}, saw: func(netstate.Event) {}, names: map[int]string{}}
 		for m := range messages(b) {
+			w.network(m)
+			w.link(m)
+			w.tables(m)
 			portFlags(new(netstate.Link), m.body)
 			if len(m.body) >= unix.SizeofRtMsg {
 				parseRoute(m.body, nil)
