@@ -93,7 +93,7 @@ func (c *card) gatewayColumn() int {
 	for _, g := range c.Gateways {
 		w = max(w, labelFace.width(g.Subnet))
 	}
-	return 16 + w + 12
+	return 16 + w + 12 + plainFace.width(gatewayWord) + 10
 }
 
 // draw draws the card with a frame of that size, and returns the height that it needs.
@@ -110,6 +110,9 @@ func (c *card) draw(to *canvas, x, y, w, h int) int {
 		to.text(plainFace, x+inset+26+nameFace.width(c.Name)+8, y+23, "quiet", string(c.Role))
 	}
 	end := c.drawTables(to, x+w-c.tables, y+8)
+	if c.tables > 0 {
+		to.line("rule", x+w-c.tables, y+8, x+w-c.tables, y+h-8)
+	}
 	y = c.drawHealth(to, x+inset, y+slotHigh, w-c.tables-2*inset)
 	y = c.drawGateways(to, x+inset, y)
 	for _, b := range c.Bridges {
@@ -127,6 +130,7 @@ func (c *card) drawGateways(to *canvas, x, y int) int {
 		to.swatch(c.number(g.Subnet), x, y+5)
 		to.text(labelFace, x+16, y+14, "", g.Subnet)
 		at := x + c.gatewayColumn()
+		to.text(plainFace, at-plainFace.width(gatewayWord)-10, y+14, "quiet", gatewayWord)
 		to.text(monoFace, at, y+14, "", g.Address)
 		if g.NAT {
 			to.text(plainFace, at+monoFace.width(g.Address)+10, y+14, "quiet", "NAT")
@@ -143,7 +147,10 @@ func (c *card) drawGateways(to *canvas, x, y int) int {
 // down reports whether nobody looks after the machine.
 func (c *card) down() bool { return c.State != nil && c.State.Health == Bad }
 
-const mostGateways = 24
+const (
+	mostGateways = 24
+	gatewayWord  = "gateway"
+)
 
 // number is the subnet's place among the colours, -1 if it has none.
 func (c *card) number(subnet string) int {

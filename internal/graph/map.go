@@ -107,7 +107,7 @@ const (
 	gutter    = 30 // between cards, where cables pass
 	railHigh  = 30
 	cableHigh = 48   // between a rail and a card
-	broadest  = 1240 // a row of cards that would be wider is broken
+	broadest  = 1340 // a row of cards that would be wider is broken
 	headHigh  = 76
 )
 

@@ -1,7 +1,7 @@
 package graph
 
 const (
-	mostTables = 12
+	mostTables = 8
 	mostRoutes = 16
 	routeHigh  = 17
 	swatchRoom = 16
@@ -23,7 +23,10 @@ func (c *card) toColumn() int {
 func (c *card) tablesWidth() int {
 	w := 0
 	for _, t := range c.State.Tables {
-		w = max(w, labelFace.width(t.Name)+10+plainFace.width(t.rule()))
+		w = max(w, labelFace.width(t.Name), plainFace.width(t.rule()))
+		if !t.tall() {
+			w = max(w, t.headWidth())
+		}
 		for _, r := range t.Routes {
 			w = max(w, c.toColumn()+monoFace.width(r.way()))
 		}
@@ -40,16 +43,21 @@ func (c *card) healthWidth() int {
 	return w + 2*inset
 }
 
+// headWidth is the width of the table's name and rule on one line; tall says whether
+// that is too much.
+func (t Table) headWidth() int { return labelFace.width(t.Name) + 10 + plainFace.width(t.rule()) }
+func (t Table) tall() bool     { return t.headWidth() > 240 }
+
 func (t Table) rule() string {
 	if t.Lost {
-		return t.Rule + ": the rule is missing"
+		return t.Rule + ": rule missing"
 	}
 	return t.Rule
 }
 
 func (r Route) way() string {
 	if r.Lost {
-		return r.Way + " is missing"
+		return r.Way + ": missing"
 	}
 	return r.Way
 }
@@ -90,7 +98,6 @@ func (c *card) drawTables(to *canvas, x, y int) int {
 	if c.tables == 0 {
 		return y
 	}
-	top := y
 	x, w := x+inset, c.tables-2*inset
 	for i, t := range c.State.Tables[:min(len(c.State.Tables), mostTables)] {
 		if i > 0 {
@@ -104,16 +111,18 @@ func (c *card) drawTables(to *canvas, x, y int) int {
 			colour = "bad"
 		}
 		to.text(labelFace, x, y, "", t.Name)
-		to.text(plainFace, x+labelFace.width(t.Name)+10, y, colour, t.rule())
+		at := x + labelFace.width(t.Name) + 10
+		if t.tall() {
+			at, y = x, y+routeHigh
+		}
+		to.text(plainFace, at, y, colour, t.rule())
 		y = c.drawRoutes(to, t.Routes, x, y+3)
 	}
 	if more := moreOf(c.State.Tables, mostTables); more != "" {
 		y += 24
 		to.text(plainFace, x, y, "quiet", more+" tables")
 	}
-	y += 14
-	to.line("rule", x-inset, top, x-inset, y-6)
-	return y
+	return y + 14
 }
 
 func (c *card) drawRoutes(to *canvas, routes []Route, x, y int) int {

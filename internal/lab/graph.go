@@ -37,9 +37,25 @@ func (l *Lab) Graph(ctx context.Context, state bool) (*graph.Map, error) {
 	if silent {
 		now = p.Intent
 	}
-	if !state {
-		return p.picture(now, nil), ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
+	var states map[string]*nodeState
+	if state {
+		if states, err = l.states(ctx, now, statuses, silent); err != nil {
+			return nil, err
+		}
+	}
+	m := p.picture(now, states)
+	if silent {
+		m.Subtitle += "; by the lab's file, since its controller does not answer"
+	}
+	return m, nil
+}
+
+// states tells of each node what it should hold, unless the controller is silent, and
+// what it does hold.
+func (l *Lab) states(ctx context.Context, now intent.Set, statuses []api.NodeStatus, silent bool) (map[string]*nodeState, error) {
 	if err := requireRoot(); err != nil {
 		return nil, err
 	}
@@ -58,10 +74,7 @@ func (l *Lab) Graph(ctx context.Context, state bool) (*graph.Map, error) {
 	if !silent {
 		compiled(now, states)
 	}
-	if err := l.read(ctx, states); err != nil {
-		return nil, err
-	}
-	return p.picture(now, states), nil
+	return states, l.read(ctx, states)
 }
 
 // Graph returns the plan as a picture of a lab that is not up. objects are those of the
@@ -109,7 +122,7 @@ func (l *Lab) read(ctx context.Context, states map[string]*nodeState) error {
 	for name, s := range states {
 		s.have = have[name]
 		if s.have == nil {
-			s.have, s.err = &netstate.State{}, fmt.Errorf("the lab has no machine %s: a node that is created later has none", name)
+			s.want, s.have, s.err = &netstate.State{}, &netstate.State{}, fmt.Errorf("the lab has no machine %s: a node that is created later has none", name)
 		}
 	}
 	return nil
@@ -148,6 +161,7 @@ type sketch struct {
 
 func (p *Plan) picture(objects intent.Set, states map[string]*nodeState) *graph.Map {
 	k := &sketch{plan: p, objects: objects, states: states, names: map[netip.Addr]string{}}
+	k.objects.Subnets, k.objects.Ports = slices.Clone(objects.Subnets), slices.Clone(objects.Ports)
 	slices.SortFunc(k.objects.Subnets, func(a, b *intent.Subnet) int { return natural(a.Name, b.Name) })
 	slices.SortFunc(k.objects.Ports, func(a, b *intent.Port) int { return natural(a.Name, b.Name) })
 	for _, m := range p.Machines {
@@ -255,10 +269,11 @@ func (k *sketch) machine(m Machine) graph.Machine {
 	return out
 }
 
-// address is an address in words; a file need not say any.
+// address is an address in words. The lab's file need not say it, and the controller
+// may not be there to ask.
 func address(a intent.Addr) string {
 	if !a.IsValid() {
-		return "no address yet"
+		return "unknown"
 	}
 	return a.String()
 }

@@ -32,16 +32,42 @@ func (k *sketch) state(n *nodeState) *graph.State {
 	if n.err != nil {
 		s.Error = n.err.Error()
 	}
-	for _, r := range rulesOf(n) {
-		s.Tables = append(s.Tables, graph.Table{
-			Name: fmt.Sprintf("table %d", r.Table), Rule: "from " + r.Iif,
-			Lost: !slices.Contains(n.have.Rules, r), Routes: k.routes(n, r.Table),
-		})
-	}
+	s.Tables = k.ruled(n)
 	if main := k.routes(n, netstate.MainTable); len(main) > 0 {
 		s.Tables = append(s.Tables, graph.Table{Name: "table main", Rule: "everything else", Routes: main})
 	}
 	return s
+}
+
+// ruled lists the tables that rules lead to. Those that hold the same stand together:
+// in one VPC the tables of all subnets often do.
+func (k *sketch) ruled(n *nodeState) []graph.Table {
+	var tables []graph.Table
+	var ids, rules [][]string // of each of the tables
+	for _, r := range rulesOf(n) {
+		t := graph.Table{Lost: !slices.Contains(n.have.Rules, r), Routes: k.routes(n, r.Table)}
+		at := slices.IndexFunc(tables, func(o graph.Table) bool { return o.Lost == t.Lost && slices.Equal(o.Routes, t.Routes) })
+		if at < 0 {
+			at = len(tables)
+			tables, ids, rules = append(tables, t), append(ids, nil), append(rules, nil)
+		}
+		ids[at], rules[at] = append(ids[at], fmt.Sprint(r.Table)), append(rules[at], r.Iif)
+	}
+	for i := range tables {
+		tables[i].Name, tables[i].Rule = "table "+ids[i][0], "from "+few(rules[i])
+		if len(ids[i]) > 1 {
+			tables[i].Name = "tables " + few(ids[i])
+		}
+	}
+	return tables
+}
+
+// few lists two words, or the first of more.
+func few(words []string) string {
+	if len(words) <= 2 {
+		return strings.Join(words, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", words[0], len(words)-1)
 }
 
 // rulesOf returns the rules that the node holds or should hold, in the kernel's order.
@@ -92,6 +118,7 @@ func (k *sketch) routes(n *nodeState, table uint32) []graph.Route {
 			add(r, true)
 		}
 	}
+	merge(folded)
 	var keys []alike
 	for a, dsts := range folded {
 		keys = append(keys, a)
@@ -108,6 +135,28 @@ func (k *sketch) routes(n *nodeState, table uint32) []graph.Route {
 		lines[i] = graph.Route{Subnet: a.subnet, To: k.destinations(a, folded[a]), Way: a.way, Lost: a.lost}
 	}
 	return lines
+}
+
+// merge puts whole subnets that go the same way on one line if they are many.
+func merge(folded map[alike][]netip.Prefix) {
+	const many = 4
+	same := map[alike][]alike{}
+	for a := range folded {
+		if a.rank == rankSubnet {
+			common := a
+			common.subnet = ""
+			same[common] = append(same[common], a)
+		}
+	}
+	for common, all := range same {
+		if len(all) < many {
+			continue
+		}
+		for _, a := range all {
+			folded[common] = append(folded[common], folded[a]...)
+			delete(folded, a)
+		}
+	}
 }
 
 func truth(b bool) int {
@@ -143,15 +192,19 @@ func (k *sketch) alike(r netstate.Route) alike {
 
 // destinations is what stands on one line for the destinations, which are in order.
 func (k *sketch) destinations(a alike, all []netip.Prefix) string {
-	const few = 3
+	const most = 3
 	switch {
 	case a.rank == rankDefault:
 		return "default"
-	case a.rank != rankPort && len(all) == 1:
-		return all[0].String()
+	case a.rank == rankSubnet && a.subnet == "":
+		return fmt.Sprintf("%d subnets", len(all))
 	case a.rank != rankPort:
-		return fmt.Sprintf("%s, %d more", all[0], len(all)-1)
-	case len(all) > few:
+		words := make([]string, len(all))
+		for i, p := range all {
+			words[i] = p.String()
+		}
+		return few(words)
+	case len(all) > most:
 		for _, s := range k.objects.Subnets {
 			if s.Name == a.subnet {
 				return fmt.Sprintf("%s: %d VMs", s.CIDR, len(all))
