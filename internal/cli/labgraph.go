@@ -29,8 +29,8 @@ rules, and routes, folded where many go the same way; what should be there and i
 red. For a FILE it is what the node is to hold.`,
 		Example: `  sarn lab graph -w lab.svg
   sarn lab graph --state -w state.svg
-  sarn lab graph examples/two-hosts.yaml -w two-hosts.svg
-  sarn lab graph --lab two-hosts > lab.svg`,
+  sarn lab graph --lab two-hosts | rsvg-convert -o lab.png
+  sarn lab graph examples/two-hosts.yaml -w two-hosts.svg`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil

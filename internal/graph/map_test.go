@@ -30,6 +30,7 @@ func (b box) within(o box) bool {
 type picture struct {
 	page                box
 	texts, cards, rails []box
+	chips               []box
 	cables              []box // that are straight
 	fills               []string
 }
@@ -93,6 +94,8 @@ func (p *picture) element(t *testing.T, e xml.StartElement) *box {
 		switch {
 		case class == "card":
 			p.cards = append(p.cards, b)
+		case class == "chip":
+			p.chips = append(p.chips, b)
 		case class == "rail":
 			p.rails = append(p.rails, b)
 		case strings.HasPrefix(class, "fill"):
@@ -134,6 +137,11 @@ func check(t *testing.T, m *Map) picture {
 		for _, b := range p.texts[i+1:] {
 			if a.overlaps(b) {
 				t.Errorf("%q at %v overlaps %q at %v", a.what, a, b.what, b)
+			}
+		}
+		for _, f := range slices.Concat(p.cards, p.chips, p.rails) {
+			if a.overlaps(f) && !a.within(f) {
+				t.Errorf("%q leaves its %s", a.what, f.class)
 			}
 		}
 		for _, c := range p.cables {

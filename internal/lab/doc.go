@@ -16,6 +16,7 @@
 //
 // While a process builds a lab or takes it down it holds a lock on labs/.NAME.lock.
 //
-// Reads: the lab's file, its controller's API, /proc. Writes: its directory, its
+// Reads: the lab's file, its controller's API, /proc, and for a picture what the nodes'
+// kernels hold. Writes: its directory, its
 // namespaces.
 package lab

@@ -21,8 +21,10 @@ func (k *sketch) state(n *nodeState) *graph.State {
 			s.Health, s.Words = graph.Bad, fmt.Sprintf("failed at revision %d; agent not connected", st.Wanted)
 		case st.Error != "":
 			s.Health, s.Words = graph.Bad, fmt.Sprintf("failed at revision %d", st.Wanted)
+		case !st.InSync() && !st.Connected:
+			s.Health, s.Words = graph.Bad, fmt.Sprintf("agent not connected; at revision %d, not %d", st.Applied, st.Wanted)
 		case !st.Connected:
-			s.Health, s.Words = graph.Bad, fmt.Sprintf("agent not connected; revision %d of %d", st.Applied, st.Wanted)
+			s.Health, s.Words = graph.Bad, fmt.Sprintf("agent not connected; was at revision %d", st.Applied)
 		case !st.InSync():
 			s.Health, s.Words = graph.Waiting, fmt.Sprintf("at revision %d, not yet at %d", st.Applied, st.Wanted)
 		default:
