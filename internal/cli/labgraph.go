@@ -26,7 +26,7 @@ One file without scripts or fonts, for light and dark screens.
 
 With --state each node's card says whether the node is in sync and what its kernel holds:
 rules, and routes, folded where many go the same way; what should be there and is not is
-red. For a FILE it is what the node is to hold.`,
+red. That needs root; for a FILE it is what the node is to hold, and does not.`,
 		Example: `  sarn lab graph -w lab.svg
   sarn lab graph --state -w state.svg
   sarn lab graph --lab two-hosts | rsvg-convert -o lab.png

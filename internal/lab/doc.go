@@ -17,6 +17,5 @@
 // While a process builds a lab or takes it down it holds a lock on labs/.NAME.lock.
 //
 // Reads: the lab's file, its controller's API, /proc, and for a picture what the nodes'
-// kernels hold. Writes: its directory, its
-// namespaces.
+// kernels hold. Writes: its directory, its namespaces.
 package lab

@@ -34,8 +34,9 @@ func (k *sketch) state(n *nodeState) *graph.State {
 	if n.err != nil {
 		s.Error = n.err.Error()
 	}
-	s.Tables = k.ruled(n)
-	if main := k.routes(n, netstate.MainTable); len(main) > 0 {
+	routes := k.routes(n)
+	s.Tables = ruled(n, routes)
+	if main := routes[netstate.MainTable]; len(main) > 0 {
 		s.Tables = append(s.Tables, graph.Table{Name: "table main", Rule: "everything else", Routes: main})
 	}
 	return s
@@ -43,11 +44,11 @@ func (k *sketch) state(n *nodeState) *graph.State {
 
 // ruled lists the tables that rules lead to. Those that hold the same stand together:
 // in one VPC the tables of all subnets often do.
-func (k *sketch) ruled(n *nodeState) []graph.Table {
+func ruled(n *nodeState, routes map[uint32][]graph.Route) []graph.Table {
 	var tables []graph.Table
 	var ids, rules [][]string // of each of the tables
 	for _, r := range rulesOf(n) {
-		t := graph.Table{Lost: !slices.Contains(n.have.Rules, r), Routes: k.routes(n, r.Table)}
+		t := graph.Table{Lost: !slices.Contains(n.have.Rules, r), Routes: routes[r.Table]}
 		at := slices.IndexFunc(tables, func(o graph.Table) bool { return o.Lost == t.Lost && slices.Equal(o.Routes, t.Routes) })
 		if at < 0 {
 			at = len(tables)
@@ -101,25 +102,37 @@ const (
 	rankDefault
 )
 
-// routes folds the routes of one table: those to VMs of one subnet that go the same way
-// share a line, and so do blocks.
-func (k *sketch) routes(n *nodeState, table uint32) []graph.Route {
-	folded := map[alike][]netip.Prefix{}
+// routes folds the routes of each table: those to VMs of one subnet that go the same
+// way share a line, and so do blocks.
+func (k *sketch) routes(n *nodeState) map[uint32][]graph.Route {
+	folded := map[uint32]map[alike][]netip.Prefix{}
 	add := func(r netstate.Route, lost bool) {
-		if r.Table == table {
-			a := k.alike(r)
-			a.lost = lost
-			folded[a] = append(folded[a], r.Dst)
+		if folded[r.Table] == nil {
+			folded[r.Table] = map[alike][]netip.Prefix{}
 		}
+		a := k.alike(r)
+		a.lost = lost
+		folded[r.Table][a] = append(folded[r.Table][a], r.Dst)
 	}
+	held := map[netstate.Route]bool{}
 	for _, r := range n.have.Routes {
+		held[r] = true
 		add(r, false)
 	}
 	for _, r := range n.want.Routes {
-		if !slices.Contains(n.have.Routes, r) {
+		if !held[r] {
 			add(r, true)
 		}
 	}
+	tables := map[uint32][]graph.Route{}
+	for table, all := range folded {
+		tables[table] = k.lines(all)
+	}
+	return tables
+}
+
+// lines puts the routes of one table in order.
+func (k *sketch) lines(folded map[alike][]netip.Prefix) []graph.Route {
 	merge(folded)
 	var keys []alike
 	for a, dsts := range folded {
