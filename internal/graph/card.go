@@ -57,6 +57,7 @@ func (c *card) leftWidth() int {
 		w = max(w, 4*inset+c.across*(c.chip+chipGap)-chipGap,
 			4*inset+16+labelFace.width(b.Subnet)+14+monoFace.width(b.Device+" "+b.Address))
 	}
+	w = max(w, 2*inset+plainFace.width(c.moreBridges()))
 	if c.State != nil {
 		w = max(w, c.healthWidth())
 	}
@@ -115,13 +116,29 @@ func (c *card) draw(to *canvas, x, y, w, h int) int {
 	}
 	y = c.drawHealth(to, x+inset, y+slotHigh, w-c.tables-2*inset)
 	y = c.drawGateways(to, x+inset, y)
-	for _, b := range c.Bridges {
+	for _, b := range c.Bridges[:min(len(c.Bridges), mostBridges)] {
 		y = c.drawBridge(to, b, x+inset, y, w-c.tables-2*inset, down) + 10
+	}
+	if more := c.moreBridges(); more != "" {
+		to.text(plainFace, x+inset, y+14, "quiet", more)
+		y += lineHigh
 	}
 	if len(c.Gateways) > 0 || len(c.Bridges) > 0 || c.State != nil {
 		y += 4
 	}
 	return max(y+4, end) - top
+}
+
+// moreBridges says what there is on the bridges that are not drawn.
+func (c *card) moreBridges() string {
+	if len(c.Bridges) <= mostBridges {
+		return ""
+	}
+	vms := 0
+	for _, b := range c.Bridges[mostBridges:] {
+		vms += len(b.VMs)
+	}
+	return fmt.Sprintf("and %d more bridges; VMs: %d", len(c.Bridges)-mostBridges, vms)
 }
 
 // drawGateways draws the gateways that a router owns, and returns where they end.
@@ -149,6 +166,7 @@ func (c *card) down() bool { return c.State != nil && c.State.Health == Bad }
 
 const (
 	mostGateways = 24
+	mostBridges  = 10
 	gatewayWord  = "gateway"
 )
 

@@ -287,6 +287,13 @@ func TestManyVMsAreCounted(t *testing.T) {
 	}
 }
 
+func TestManyBridgesAreCounted(t *testing.T) {
+	p := check(t, sample(2, 1, 14, 28, true))
+	if n := p.count("and 4 more bridges; VMs: 8", "plain"); n != 2 {
+		t.Errorf("%d hosts of 2 tell of the bridges that are not shown", n)
+	}
+}
+
 // A machine on networks that are not neighbours, one with two cables to one network, a
 // host on two networks, hosts on two networks, a node without a machine.
 func TestCablesPassBy(t *testing.T) {
