@@ -48,7 +48,7 @@ func (l *Lab) Graph(ctx context.Context, state bool) (*graph.Map, error) {
 	}
 	m := p.picture(now, states)
 	if silent {
-		m.Subtitle += "; by the lab's file, since its controller does not answer"
+		m.Subtitle += "; by the lab's file, since its controller cannot be asked"
 	}
 	return m, nil
 }
@@ -63,7 +63,7 @@ func (l *Lab) states(ctx context.Context, now intent.Set, statuses []api.NodeSta
 	for _, n := range now.Nodes {
 		states[n.Name] = &nodeState{want: &netstate.State{}}
 		if silent {
-			states[n.Name].words = "the controller does not answer"
+			states[n.Name].words = "the controller cannot be asked"
 		}
 	}
 	for _, s := range statuses {

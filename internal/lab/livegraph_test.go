@@ -62,7 +62,7 @@ func TestGraphOfWhatIsUp(t *testing.T) {
 
 		kill(t, "two-hosts", "server")
 		silent := words(must(t, "lab", "graph", "--state"))
-		contains(t, "the picture without a controller", silent, "its controller does not answer", "table 10002", "via host2")
+		contains(t, "the picture without a controller", silent, "its controller cannot be asked", "table 10002", "via host2")
 		if strings.Contains(silent, "missing") {
 			t.Errorf("nobody knows what should be there:\n%s", silent)
 		}
