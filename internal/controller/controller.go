@@ -191,6 +191,9 @@ func (c *Controller) apply(b store.Batch) error {
 	for i := range before {
 		c.noteMove(before[i], after[i])
 	}
+	for _, o := range c.ledger.settle() {
+		c.dirty.touch(o)
+	}
 	c.revision = b.Revision
 	c.broadcast()
 	return nil

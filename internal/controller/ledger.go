@@ -2,8 +2,11 @@ package controller
 
 import (
 	"encoding/binary"
+	"maps"
 	"math/bits"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"sarn/internal/compile"
 	"sarn/internal/intent"
@@ -15,6 +18,10 @@ type ledger struct {
 	world *intent.World
 	held  map[claim]intent.Ref
 	pools map[string]pool // by subnet
+	// outside are objects that cannot be in the World and hold nothing: a subnet or
+	// port that lacks an address, and a port whose address another has. The API makes
+	// none; a store that others wrote to may hold some.
+	outside map[intent.Ref]intent.Object
 }
 
 // claim is something that one object at most can hold within a scope.
@@ -38,18 +45,28 @@ const (
 )
 
 func newLedger(objects ...intent.Object) *ledger {
-	l := &ledger{world: intent.NewWorld(), held: map[claim]intent.Ref{}, pools: map[string]pool{}}
-	for _, o := range objects {
+	l := &ledger{
+		world: intent.NewWorld(), held: map[claim]intent.Ref{}, pools: map[string]pool{},
+		outside: map[intent.Ref]intent.Object{},
+	}
+	// Ports come last: what a subnet has of its own is not a port's.
+	for _, o := range slices.SortedStableFunc(slices.Values(objects), func(x, y intent.Object) int {
+		return slices.Index(intent.Kinds, x.Kind()) - slices.Index(intent.Kinds, y.Kind())
+	}) {
 		l.put(o)
 	}
 	return l
 }
 
 // put adds o, which must not be there. It returns those of its claims that others
-// hold already; o does not get them. A port without its address stays out: the World
-// counts on an address having one holder.
+// hold already; o does not get them. A port without its address stays outside: the
+// World counts on an address having one holder.
 func (l *ledger) put(o intent.Object) (lost []claim) {
 	ref := intent.RefOf(o)
+	if !whole(o) {
+		l.outside[ref] = o
+		return nil
+	}
 	homeless := false
 	for _, c := range claimsOf(o) {
 		if holder, taken := l.held[c]; taken && holder != ref {
@@ -65,16 +82,48 @@ func (l *ledger) put(o intent.Object) (lost []claim) {
 			l.pools[c.scope].take(c.addr)
 		}
 	}
-	if !homeless {
-		l.world.Put(o)
-	} else {
+	if homeless {
 		l.release(o)
+		l.outside[ref] = o
+	} else {
+		l.world.Put(o)
 	}
 	return lost
 }
 
+// whole reports whether o has the addresses that its claims and its nodes' states are
+// made of. Nodes and VPCs without theirs harm nobody here.
+func whole(o intent.Object) bool {
+	switch o := o.(type) {
+	case *intent.Subnet:
+		return o.CIDR.IsValid() && o.Gateway.IsValid() && o.Bridge.IsValid()
+	case *intent.Port:
+		return o.Address.IsValid()
+	}
+	return true
+}
+
+// settle takes in those outside whose addresses have become free, and returns them.
+func (l *ledger) settle() (in []intent.Object) {
+	for _, o := range slices.SortedFunc(maps.Values(l.outside), func(x, y intent.Object) int {
+		return strings.Compare(x.Head().Name, y.Head().Name)
+	}) {
+		ref := intent.RefOf(o)
+		delete(l.outside, ref)
+		l.put(o)
+		if l.outside[ref] == nil {
+			in = append(in, o)
+		}
+	}
+	return in
+}
+
 // remove takes the object out and returns it, or nil if it is not there.
 func (l *ledger) remove(ref intent.Ref) intent.Object {
+	if o := l.outside[ref]; o != nil {
+		delete(l.outside, ref)
+		return o
+	}
 	o := l.world.Get(ref)
 	if o == nil {
 		return nil
