@@ -40,6 +40,7 @@ func (c *Controller) handler() http.Handler {
 	c.serveChanges(h)
 	c.serveStatus(h)
 	c.serveNodes(h)
+	c.serveIPAM(h)
 	c.serveHealth(h)
 	return mux
 }

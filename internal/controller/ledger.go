@@ -51,7 +51,7 @@ func newLedger(objects ...intent.Object) *ledger {
 	}
 	// Ports come last: what a subnet has of its own is not a port's.
 	for _, o := range slices.SortedStableFunc(slices.Values(objects), func(x, y intent.Object) int {
-		return slices.Index(intent.Kinds, x.Kind()) - slices.Index(intent.Kinds, y.Kind())
+		return rank(x.Kind()) - rank(y.Kind())
 	}) {
 		l.put(o)
 	}
