@@ -41,6 +41,7 @@ func (c *Controller) handler() http.Handler {
 	c.serveStatus(h)
 	c.serveNodes(h)
 	c.serveIPAM(h)
+	c.servePlan(h)
 	c.serveHealth(h)
 	return mux
 }
