@@ -75,6 +75,28 @@ address: 10.10.10.99
 	}
 }
 
+// TestPlansCanBePasted types what is planned for a host whose agent is away, in its
+// order: when the agent is back it finds nothing to do.
+func TestPlansCanBePasted(t *testing.T) {
+	f := up(t, "two-hosts.yaml")
+	agent := f.kill(f.pid("agent", "host1"))
+	f.eventually("host1's agent is missed", func() bool { return strings.Contains(f.sarn("status"), "not connected") })
+	tap := f.file("{kind: Port, name: vm8, subnet: net2, node: host1, attach: {type: tap, owner: 64055}}")
+	_, mine, _ := strings.Cut(f.sarn("plan", "-f", tap), "\nhost1: ")
+	mine, _, _ = strings.Cut(mine, "\n\n")
+	head, commands, _ := strings.Cut(mine, "\n")
+	if !strings.Contains(head, "its agent is not connected") || strings.Count(commands, "\n") < 15 {
+		t.Fatalf("planned is:\n%s", mine)
+	}
+	f.sh("host1", "set -e\n"+commands)
+	f.sarn("apply", "-f", tap)
+	log := f.restart("host1", append(agent, "--log-level", "debug"))
+	f.sarn("status", "--wait")
+	if done := applied(f.read(log)); len(done) > 0 {
+		t.Errorf("the agent still had to\n%s", strings.Join(done, "\n"))
+	}
+}
+
 var command = regexp.MustCompile(`msg=apply .*command=(".*"|\S+)`)
 
 // applied returns the commands in an agent's debug log.
