@@ -87,7 +87,13 @@ func (c *churn) run(controllers ...*running) {
 			}
 		})
 	}
+	stop, looked := make(chan struct{}), sync.WaitGroup{}
+	for _, r := range controllers {
+		looked.Go(func() { c.look(r, stop) })
+	}
 	wg.Wait()
+	close(stop)
+	looked.Wait()
 	c.Logf("%d created, %d found no address, %d went away", c.created, c.exhausted, c.abandoned)
 	if c.created == 0 || c.exhausted == 0 || c.abandoned == 0 {
 		c.Error("one of the three did not happen, so nothing is shown about it")
@@ -119,6 +125,7 @@ func (c *churn) one(r *running, client *api.Client, name string, manner int) {
 		if !c.create(client, port) {
 			return
 		}
+		c.unique(r)
 	}
 	c.release(name)
 	_, err := client.Apply(context.Background(), api.Change{Delete: []intent.Ref{{Kind: intent.KindPort, Name: name}}})
@@ -166,6 +173,25 @@ func (c *churn) create(client *api.Client, port api.Change) bool {
 	return true
 }
 
+// unique looks into the store, meanwhile, for an address that two ports have.
+func (c *churn) unique(r *running) {
+	all, at, err := r.store.Load(context.Background())
+	if err != nil {
+		c.Error(err)
+	}
+	holders := map[netip.Addr]string{}
+	for _, o := range all {
+		p, ok := o.(*intent.Port)
+		if !ok {
+			continue
+		}
+		if other, held := holders[p.Address.Addr]; held {
+			c.Errorf("at revision %d %s and %s both have %s", at, p.Name, other, p.Address)
+		}
+		holders[p.Address.Addr] = p.Name
+	}
+}
+
 // release forgets what the port holds, before its deletion is asked for.
 func (c *churn) release(name string) {
 	c.mu.Lock()
@@ -196,6 +222,22 @@ func (c *churn) cut(r *running, port api.Change, half bool) {
 	}
 	if _, err := io.WriteString(conn, request); err != nil {
 		c.Error(err)
+	}
+}
+
+// look checks the addresses, until it is told to stop, and expects that nothing is wrong
+// at any time.
+func (c *churn) look(r *running, stop <-chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		i, err := r.client.IPAM(context.Background())
+		if err != nil || len(i.Findings) > 0 {
+			c.Errorf("amid the changes: %v, %v", found(i), err)
+		}
 	}
 }
 

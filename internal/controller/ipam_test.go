@@ -325,3 +325,40 @@ func TestCheckFindsFaultsOfTheLedger(t *testing.T) {
 		})
 	}
 }
+
+// TestSubnetsComeFirst: of a port that has its subnet's gateway, the subnet is right,
+// in whatever order the store lists them.
+func TestSubnetsComeFirst(t *testing.T) {
+	dir := t.TempDir()
+	r := run(t, dir)
+	r.apply(t, change(t, base))
+	r.write(t, objects(t, "{kind: Port, name: zz, subnet: net1, node: host2, address: 10.10.10.1, mac: '02:00:00:00:00:09', attach: {type: tap}}"))
+	r.stop()
+	r = run(t, dir)
+	r.apply(t, change(t, "", "port/zz"))
+	if got := found(r.ipam(t)); len(got) > 0 {
+		t.Errorf("with the port deleted there is still\n%s", strings.Join(got, "\n"))
+	}
+	_, err := r.client.Apply(t.Context(), change(t, "{kind: Port, name: vm9, subnet: net1, node: host1, address: 10.10.10.1}"))
+	if err == nil || !strings.Contains(err.Error(), "is the gateway of") {
+		t.Errorf("the gateway's address is given away: %v", err)
+	}
+}
+
+// TestOutsideStaysOutside: judging a change of both holders of an address leaves each
+// where it was.
+func TestOutsideStaysOutside(t *testing.T) {
+	l := baseLedger(t)
+	twin := objects(t, "{kind: Port, name: zz, subnet: net1, node: host2, address: 10.10.10.10, mac: '02:00:00:00:00:09', attach: {type: tap}}")[0]
+	if lost := l.put(twin); len(lost) != 1 {
+		t.Fatalf("the twin lost %v, want its address", lost)
+	}
+	for range 50 { // what is put back comes in any order
+		if _, err := admit(l, change(t, "", "port/vm1", "port/zz")); err != nil {
+			t.Fatal(err)
+		}
+		if l.outside[intent.RefOf(twin)] == nil || l.world.Ports["vm1"] == nil || len(l.outside) != 1 {
+			t.Fatal("judging a change has exchanged the two")
+		}
+	}
+}
