@@ -1,12 +1,18 @@
 package controller
 
 import (
+	"context"
+	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"sarn/internal/api"
 	"sarn/internal/intent"
+	"sarn/internal/store"
 )
 
 func (r *running) ipam(t *testing.T) api.IPAM {
@@ -361,4 +367,64 @@ func TestOutsideStaysOutside(t *testing.T) {
 			t.Fatal("judging a change has exchanged the two")
 		}
 	}
+}
+
+// TestAnyStoreIsSurvived writes anything at all behind the controller's back. It holds
+// on to what is right, and never takes for its own fault what is the store's.
+func TestAnyStoreIsSurvived(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c, err := New(Config{Socket: "x"}, Deps{Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := map[intent.Ref]intent.Object{}
+		for _, o := range anyBase() {
+			all[intent.RefOf(o)] = o
+		}
+		if err := c.apply(store.Batch{Revision: 1, Puts: anyBase()}); err != nil {
+			t.Fatal(err)
+		}
+		for revision := range int64(10) {
+			b := store.Batch{Revision: revision + 2}
+			for range rapid.IntRange(1, 5).Draw(t, "writes") {
+				o := anyObject(t)
+				ref := intent.RefOf(o)
+				if slices.ContainsFunc(b.Puts, func(p intent.Object) bool { return intent.RefOf(p) == ref }) || slices.Contains(b.Deletes, ref) {
+					continue
+				}
+				if rapid.IntRange(0, 3).Draw(t, "delete") == 0 {
+					b.Deletes = append(b.Deletes, ref)
+					delete(all, ref)
+					continue
+				}
+				switch o := o.(type) {
+				case *intent.Subnet:
+					o.Table = rapid.Uint32Range(10000, 10002).Draw(t, "table")
+				case *intent.Port:
+					o.Attach.Type = intent.AttachTap
+					if o.MAC == "" && o.Address.IsValid() {
+						o.MAC = intent.PortMAC(o.Address)
+					}
+				}
+				b.Puts = append(b.Puts, o)
+				all[ref] = o
+			}
+			if err := c.apply(b); err != nil {
+				t.Fatal(err)
+			}
+			c.compileDirty()
+			objects := slices.Collect(maps.Values(all))
+			if found := compare(c.ledger.records(), objects); len(found) > 0 {
+				t.Fatalf("the ledger is at odds with the store: %v", found)
+			}
+			wrong := audit(objects)
+			if len(wrong) == 0 && len(objects) != len(c.ledger.world.Set().Objects()) {
+				t.Fatal("nothing is found wrong, and not all objects are in the world")
+			}
+			if len(wrong) == 0 {
+				sound(t, c.ledger.world)
+			}
+			_, _ = c.Plan(context.Background(), anyChange(t))
+		}
+	})
 }

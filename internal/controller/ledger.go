@@ -1,12 +1,13 @@
 package controller
 
 import (
+	"cmp"
 	"encoding/binary"
+	"iter"
 	"maps"
 	"math/bits"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"sarn/internal/compile"
 	"sarn/internal/intent"
@@ -22,6 +23,9 @@ type ledger struct {
 	// port that lacks an address, and a port whose address another has. The API makes
 	// none; a store that others wrote to may hold some.
 	outside map[intent.Ref]intent.Object
+	// owing are objects in the World that share something with its holder, in a store
+	// that is wrong in the same way.
+	owing map[intent.Ref]intent.Object
 }
 
 // claim is something that one object at most can hold within a scope.
@@ -47,12 +51,10 @@ const (
 func newLedger(objects ...intent.Object) *ledger {
 	l := &ledger{
 		world: intent.NewWorld(), held: map[claim]intent.Ref{}, pools: map[string]pool{},
-		outside: map[intent.Ref]intent.Object{},
+		outside: map[intent.Ref]intent.Object{}, owing: map[intent.Ref]intent.Object{},
 	}
 	// Ports come last: what a subnet has of its own is not a port's.
-	for _, o := range slices.SortedStableFunc(slices.Values(objects), func(x, y intent.Object) int {
-		return rank(x.Kind()) - rank(y.Kind())
-	}) {
+	for _, o := range byRank(slices.Values(objects)) {
 		l.put(o)
 	}
 	return l
@@ -67,11 +69,25 @@ func (l *ledger) put(o intent.Object) (lost []claim) {
 		l.outside[ref] = o
 		return nil
 	}
-	homeless := false
+	lost = l.take(o)
+	switch {
+	case ref.Kind == intent.KindPort && slices.ContainsFunc(lost, func(c claim) bool { return c.kind == claimAddress }):
+		l.release(o)
+		l.outside[ref] = o
+		return lost
+	case len(lost) > 0:
+		l.owing[ref] = o
+	}
+	l.world.Put(o)
+	return lost
+}
+
+// take gives o what it claims and nobody holds, and returns what others hold.
+func (l *ledger) take(o intent.Object) (lost []claim) {
+	ref := intent.RefOf(o)
 	for _, c := range claimsOf(o) {
 		if holder, taken := l.held[c]; taken && holder != ref {
 			lost = append(lost, c)
-			homeless = homeless || ref.Kind == intent.KindPort && c.kind == claimAddress
 			continue
 		}
 		l.held[c] = ref
@@ -81,12 +97,6 @@ func (l *ledger) put(o intent.Object) (lost []claim) {
 			}
 			l.pools[c.scope].take(c.addr)
 		}
-	}
-	if homeless {
-		l.release(o)
-		l.outside[ref] = o
-	} else {
-		l.world.Put(o)
 	}
 	return lost
 }
@@ -103,11 +113,15 @@ func whole(o intent.Object) bool {
 	return true
 }
 
-// settle takes in those outside whose addresses have become free, and returns them.
+// settle gives those that owe what has become free, takes in those outside whose
+// addresses have, and returns these.
 func (l *ledger) settle() (in []intent.Object) {
-	for _, o := range slices.SortedFunc(maps.Values(l.outside), func(x, y intent.Object) int {
-		return strings.Compare(x.Head().Name, y.Head().Name)
-	}) {
+	for _, o := range byRank(maps.Values(l.owing)) {
+		if len(l.take(o)) == 0 {
+			delete(l.owing, intent.RefOf(o))
+		}
+	}
+	for _, o := range byRank(maps.Values(l.outside)) {
 		ref := intent.RefOf(o)
 		delete(l.outside, ref)
 		l.put(o)
@@ -116,6 +130,13 @@ func (l *ledger) settle() (in []intent.Object) {
 		}
 	}
 	return in
+}
+
+// byRank returns objects with those first that others depend on, each kind by name.
+func byRank(objects iter.Seq[intent.Object]) []intent.Object {
+	return slices.SortedFunc(objects, func(x, y intent.Object) int {
+		return cmp.Or(rank(x.Kind())-rank(y.Kind()), cmp.Compare(x.Head().Name, y.Head().Name))
+	})
 }
 
 // remove takes the object out and returns it, or nil if it is not there.
@@ -129,6 +150,7 @@ func (l *ledger) remove(ref intent.Ref) intent.Object {
 		return nil
 	}
 	l.release(o)
+	delete(l.owing, ref)
 	l.world.Delete(ref)
 	return o
 }
