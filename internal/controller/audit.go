@@ -23,7 +23,8 @@ func audit(objects []intent.Object) []api.Finding {
 		a.objects = append(a.objects, clone(o))
 		a.given[ref], a.before[ref] = true, o
 	}
-	a.fillNodesAndVPCs()
+	a.fillNodes()
+	a.fillVPCs()
 	a.fillSubnets()
 	a.fillPorts()
 	a.checkBlocks()

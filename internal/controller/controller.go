@@ -179,20 +179,21 @@ func (c *Controller) apply(b store.Batch) error {
 	touch()
 	// Everything old goes before anything new comes: objects may have exchanged
 	// addresses.
-	for _, o := range before {
-		if o != nil {
-			c.ledger.remove(intent.RefOf(o))
-		}
+	for _, ref := range b.Deletes {
+		c.ledger.remove(ref)
+	}
+	for _, o := range b.Puts {
+		c.ledger.remove(intent.RefOf(o))
 	}
 	for _, o := range b.Puts {
 		c.ledger.put(o)
 	}
+	for _, o := range c.ledger.settle() {
+		before, after = append(before, nil), append(after, o)
+	}
 	touch()
 	for i := range before {
 		c.noteMove(before[i], after[i])
-	}
-	for _, o := range c.ledger.settle() {
-		c.dirty.touch(o)
 	}
 	c.revision = b.Revision
 	c.broadcast()

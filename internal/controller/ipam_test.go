@@ -36,7 +36,7 @@ func (r *running) write(t *testing.T, puts []intent.Object, deletes ...intent.Re
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.await(t.Context(), func() bool { return r.compiled >= revision }); err != nil {
+	if err := r.await(t.Context(), func() bool { return r.told >= revision }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -253,7 +253,7 @@ func TestStartsOnABrokenStore(t *testing.T) {
 	}
 	r.apply(t, change(t, "{kind: Port, name: vm9, subnet: net1, node: host1}"))
 	events, _ := r.follow(t, "host1", "")
-	if e := next(t, events); e.State == nil {
+	if e := next(t, events); len(e.Parts) == 0 {
 		t.Errorf("host1 is told %+v, want a state", e)
 	}
 }
@@ -412,7 +412,7 @@ func TestAnyStoreIsSurvived(t *testing.T) {
 			if err := c.apply(b); err != nil {
 				t.Fatal(err)
 			}
-			c.compileDirty()
+			c.tell()
 			objects := slices.Collect(maps.Values(all))
 			if found := compare(c.ledger.records(), objects); len(found) > 0 {
 				t.Fatalf("the ledger is at odds with the store: %v", found)

@@ -45,9 +45,9 @@ func (c *Controller) Plan(ctx context.Context, change api.Change) (api.Plan, err
 	c.mu.Lock()
 	at := c.revision
 	p, err := c.ledger.admit(change)
-	var s scene
+	var objects []intent.Object
 	if err == nil {
-		s = c.ledger.scene(p)
+		objects = c.ledger.world.All()
 	}
 	c.mu.Unlock()
 	if err != nil {
@@ -59,18 +59,19 @@ func (c *Controller) Plan(ctx context.Context, change api.Change) (api.Plan, err
 		status[n.Node] = n
 	}
 	answer := api.Plan{Result: p.result(at), Nodes: []api.NodePlan{}}
-	before, after := intent.NewWorld(s.objects...), intent.NewWorld(s.objects...)
+	before, after := intent.NewWorld(objects...), intent.NewWorld(objects...)
 	for _, ref := range p.deletes {
 		after.Delete(ref)
 	}
 	for _, o := range p.puts {
 		after.Put(o)
 	}
-	for _, name := range s.nodes {
+	concern := p.concern(before, after)
+	for _, name := range slices.Sorted(maps.Keys(concern)) {
 		if err := ctx.Err(); err != nil {
 			return api.Plan{}, err
 		}
-		ops, err := steps(compile.Node(before, name), compile.Node(after, name))
+		ops, err := steps(parts(before, name, concern[name]), parts(after, name, concern[name]))
 		if len(ops) == 0 && err == nil {
 			continue
 		}
@@ -83,64 +84,43 @@ func (c *Controller) Plan(ctx context.Context, change api.Change) (api.Plan, err
 	return answer, nil
 }
 
-// scene is the part of a World that decides what some nodes should hold.
-type scene struct {
-	nodes   []string // by name
-	objects []intent.Object
+// concern returns the parts of nodes that the plan may change; nil stands for all.
+func (p plan) concern(before, after *intent.World) map[string]map[compile.Key]bool {
+	var c compile.Concern
+	for _, w := range []*intent.World{before, after} {
+		for _, ref := range p.deletes {
+			c.Touch(w, before.Get(ref), nil)
+		}
+		for _, o := range p.puts {
+			c.Touch(w, before.Get(intent.RefOf(o)), o)
+		}
+	}
+	if c.Parts == nil {
+		c.Parts = map[string]map[compile.Key]bool{}
+	}
+	for name := range c.Whole {
+		c.Parts[name] = nil
+	}
+	return c.Parts
 }
 
-// scene returns the nodes that an admitted change may concern, and what decides about
-// them. A port concerns its host and its subnet's router, anything else all nodes.
-func (l *ledger) scene(p plan) scene {
-	w, names, all := l.world, map[string]bool{}, false
-	touch := func(o intent.Object) {
-		port, ok := o.(*intent.Port)
-		if !ok {
-			all = all || o != nil
-			return
-		}
-		names[port.Node] = true
-		if s := w.Subnets[port.Subnet]; s != nil {
-			names[s.Router] = true
-		}
+// parts returns those parts of what a node should hold, or all, and the base, which
+// the others are to be seen with.
+func parts(w *intent.World, name string, keys map[compile.Key]bool) netstate.Machine {
+	if keys == nil {
+		return compile.Node(w, name)
 	}
-	for _, ref := range p.deletes {
-		touch(w.Get(ref))
+	base := compile.Part(w, name, compile.Base)
+	if base == nil {
+		return nil
 	}
-	for _, o := range p.puts {
-		touch(w.Get(intent.RefOf(o)))
-		touch(o)
-		if o.Kind() == intent.KindNode {
-			names[o.Head().Name] = true
+	all := []netstate.Machine{base}
+	for _, k := range slices.Sorted(maps.Keys(keys)) {
+		if k != compile.Base {
+			all = append(all, compile.Part(w, name, k))
 		}
 	}
-	set := intent.Set{
-		Nodes: slices.Collect(maps.Values(w.Nodes)), VPCs: slices.Collect(maps.Values(w.VPCs)),
-		Subnets: slices.Collect(maps.Values(w.Subnets)),
-	}
-	if all {
-		for name := range w.Nodes {
-			names[name] = true
-		}
-		set.Ports = slices.Collect(maps.Values(w.Ports))
-	} else {
-		set.Ports = portsOf(w, names)
-	}
-	return scene{slices.Sorted(maps.Keys(names)), set.Objects()}
-}
-
-// portsOf lists the ports that the nodes carry, and those of the subnets whose router
-// is among them. One may be listed twice.
-func portsOf(w *intent.World, nodes map[string]bool) (ports []*intent.Port) {
-	for name := range nodes {
-		ports = append(ports, w.PortsOn(name)...)
-	}
-	for _, s := range w.Subnets {
-		if nodes[s.Router] {
-			ports = append(ports, w.PortsIn(s.Name)...)
-		}
-	}
-	return ports
+	return netstate.Merge(all...)
 }
 
 // steps returns the ops that a node takes from one state, which it is taken to hold, to

@@ -237,17 +237,21 @@ func TestPlanMarksWhoIsNotInSync(t *testing.T) {
 // ports only theirs.
 func TestPlanLooksAtWhatItConcerns(t *testing.T) {
 	l := largeFleet(t, 1000)
-	p, err := l.admit(change(t, "{kind: Port, name: more, subnet: net1, node: h7}"))
-	if err != nil {
-		t.Fatal(err)
+	concerned := func(yaml string) []string {
+		p, err := l.admit(change(t, yaml))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, after := intent.NewWorld(l.world.All()...), intent.NewWorld(l.world.All()...)
+		for _, o := range p.puts {
+			after.Put(o)
+		}
+		return slices.Sorted(maps.Keys(p.concern(before, after)))
 	}
-	if got, want := l.scene(p).nodes, []string{"h7", "router"}; !slices.Equal(got, want) {
+	if got, want := concerned("{kind: Port, name: more, subnet: net1, node: h7}"), []string{"h7", "router"}; !slices.Equal(got, want) {
 		t.Errorf("a port concerns %v, want %v", got, want)
 	}
-	if p, err = l.admit(change(t, "{kind: VPC, name: more, cidrs: [10.99.0.0/16]}")); err != nil {
-		t.Fatal(err)
-	}
-	if got := l.scene(p).nodes; len(got) != 1001 {
+	if got := concerned("{kind: VPC, name: more, cidrs: [10.99.0.0/16]}"); len(got) != 1001 {
 		t.Errorf("a VPC concerns %d nodes, want all", len(got))
 	}
 }
