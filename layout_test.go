@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"cmd/sarn":    {"internal/cli"},
 	"bench/chart": {"internal/graph"},
 	"internal/cli": {
-		"internal/agent", "internal/api", "internal/compile", "internal/controller", "internal/daemon",
+		"internal/agent", "internal/api", "internal/compile", "internal/controller", "internal/daemon", "internal/doctor",
 		"internal/intent", "internal/kernel", "internal/lab", "internal/pki", "internal/store",
 	},
 
@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"internal/controller": {"internal/api", "internal/compile", "internal/intent", "internal/netstate", "internal/store"},
 	"internal/agent":      {"internal/api", "internal/netstate"},
 	"internal/lab":        {"internal/api", "internal/compile", "internal/graph", "internal/intent", "internal/kernel", "internal/netstate"},
+	"internal/doctor":     {"internal/compile", "internal/intent", "internal/kernel", "internal/netstate"},
 
 	"internal/daemon": {},
 	"internal/graph":  {},
