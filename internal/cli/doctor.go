@@ -185,9 +185,12 @@ func (a *app) printSickList(told doctor.Intent, all []doctor.Finding) error {
 				continue
 			}
 			counts[status]++
-			if status == doctor.OK || status == doctor.Skipped {
-				fmt.Fprintf(&b, "%-9s%-17s%s\n", status, f.Check, printable(f.Seen+f.Cause))
+			switch status {
+			case doctor.OK:
+				fmt.Fprintf(&b, "%-9s%-17s%s\n", status, f.Check, printable(f.Seen))
 				continue
+			case doctor.Skipped:
+				continue // they follow by their reasons
 			}
 			word := fmt.Sprintf("%-9s", strings.ToUpper(string(status)))
 			if a.colourful() {
@@ -200,10 +203,32 @@ func (a *app) printSickList(told doctor.Intent, all []doctor.Finding) error {
 			b.WriteByte('\n')
 		}
 	}
+	for _, line := range skippedLines(all) {
+		fmt.Fprintf(&b, "%-9s%s\n", doctor.Skipped, printable(line))
+	}
 	if !a.noHeaders {
 		fmt.Fprintf(a.Out, "%s: problems %d, warnings %d, ok %d, skipped %d\n\n", printable(told.Name),
 			counts[doctor.Problem], counts[doctor.Warning], counts[doctor.OK], counts[doctor.Skipped])
 	}
 	_, err := fmt.Fprint(a.Out, b.String())
 	return err
+}
+
+// skippedLines names, for each reason, the checks that were skipped for it.
+func skippedLines(all []doctor.Finding) []string {
+	var reasons []string
+	checks := map[string][]string{}
+	for _, f := range all {
+		if f.Status != doctor.Skipped {
+			continue
+		}
+		if checks[f.Cause] == nil {
+			reasons = append(reasons, f.Cause)
+		}
+		checks[f.Cause] = append(checks[f.Cause], f.Check)
+	}
+	for i, r := range reasons {
+		reasons[i] = strings.Join(checks[r], ", ") + ": " + r
+	}
+	return reasons
 }

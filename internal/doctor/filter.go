@@ -240,6 +240,8 @@ func (f Facts) each(format string, then ...string) []string {
 func bridgeNetfilter(f Facts) []Finding {
 	const name = "net/bridge/bridge-nf-call-iptables"
 	switch on := f.Settings[name] == "1"; {
+	case on && f.FiltersErr != nil && len(f.Filters) == 0:
+		return skipped("%v", f.FiltersErr)
 	case on && f.dropping():
 		return []Finding{warning(
 			"br_netfilter shows bridged frames to iptables as well, and there is a filter that drops what is forwarded: machines on one bridge, such as your own VMs' LAN, may not reach each other",

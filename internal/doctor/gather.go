@@ -239,7 +239,7 @@ func askWire(ctx context.Context, s kernel.Survey, i Intent) (holders map[netip.
 // measure finds the largest packets to and from the nodes. What is not answered in
 // full is tried again in steps that networks are known for.
 func measure(ctx context.Context, d kernel.Device, peers []*intent.Node) (map[netip.Addr]Path, error) {
-	const small, full = 64, 1500
+	const small = 64
 	paths := map[netip.Addr]Path{}
 	out, err := kernel.Echo(ctx, d.Name, addresses(peers), []int{small, d.MTU}, kernel.Whole, listening)
 	if err != nil {

@@ -137,6 +137,8 @@ func agentRuns(f Facts) []Finding {
 			fmt.Sprintf("%d agents run in this network namespace and undo each other's work: processes %d and %d", len(f.Agents), f.Agents[0].PID, f.Agents[1].PID),
 			fmt.Sprintf("kill %d", f.Agents[1].PID),
 		)}
+	case len(f.Agents) == 0 && !f.privileged():
+		return skipped("%v", errRights)
 	case len(f.Agents) == 0 && i.node() == nil:
 		return skipped("none runs here, and this machine is no node as far as is known")
 	case len(f.Agents) == 0:

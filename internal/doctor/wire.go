@@ -9,8 +9,9 @@ import (
 	"sarn/internal/intent"
 )
 
-// least is the smallest MTU that a modern network has: RFC 8200, section 5.
-const least = 1280
+// least is the smallest MTU that a modern network has (RFC 8200, section 5), and full
+// is Ethernet's.
+const least, full = 1280, 1500
 
 // wireUnknown is why nothing is known of the wire, or nil.
 func (f Facts) wireUnknown() []Finding {
@@ -83,10 +84,11 @@ func mtu(f Facts) []Finding {
 	if d.MTU < least {
 		found = append(found, warning(
 			fmt.Sprintf("%s has an MTU of %d; VMs expect to send packets of 1500 bytes, and below %d some connections stall", d.Name, d.MTU, least),
-			"ip link set "+d.Name+" mtu 1500 # on all nodes alike",
+			fmt.Sprintf("ip link set %s mtu %d # on all nodes alike", d.Name, full),
 		))
 	}
 	var silent, narrow []*intent.Node
+	var wide []string
 	for _, p := range f.Intent.peers() {
 		switch path := f.Paths[p.Address.Addr]; {
 		case path.Out == 0:
@@ -94,11 +96,14 @@ func mtu(f Facts) []Finding {
 		case path.Out < d.MTU:
 			narrow = append(narrow, p)
 		case !path.In:
-			found = append(found, warning(
-				fmt.Sprintf("the MTU of %s is %d, and that of %s seems to be larger: its full packets do not arrive here", d.Name, d.MTU, p.Name),
-				fmt.Sprintf("ip link set %s mtu 1500 # or give all nodes %d", d.Name, d.MTU),
-			))
+			wide = append(wide, p.Name)
 		}
+	}
+	if len(wide) > 0 {
+		found = append(found, warning(
+			fmt.Sprintf("the MTU of %s is %d, and elsewhere it seems to be larger: full packets of %s do not arrive here", d.Name, d.MTU, strings.Join(wide, ", ")),
+			fmt.Sprintf("ip link set %s mtu %d # or give all nodes %d", d.Name, full, d.MTU),
+		))
 	}
 	for _, p := range narrow {
 		found = append(found, warning(
