@@ -166,8 +166,13 @@ func holds(block string, a netip.Addr) bool {
 	if prefix, err := netip.ParsePrefix(block); err == nil {
 		return prefix.Contains(a)
 	}
-	one, err := netip.ParseAddr(block)
-	return err == nil && one == a
+	first, last, isRange := strings.Cut(block, "-")
+	if !isRange {
+		last = first
+	}
+	from, err := netip.ParseAddr(first)
+	to, err2 := netip.ParseAddr(last)
+	return err == nil && err2 == nil && from.Compare(a) <= 0 && a.Compare(to) <= 0
 }
 
 // author names the program that a chain seems to be from.

@@ -98,16 +98,20 @@ func shadows(f Facts) []Finding {
 			))
 		}
 	}
+	cured := map[string]bool{} // an address has several routes
 	for _, r := range f.Survey.Routes {
-		if !f.foreign(r) {
+		cure := f.remove(r)
+		if !f.foreign(r) || cured[cure] {
 			continue
 		}
 		if own := r.Table >= compile.UnderlayTable && r.Table <= compile.LastSubnetTable; own {
-			found = append(found, warning(fmt.Sprintf("a route of another program, for %s, is in Sarn's table %d", r.Dst, r.Table), f.remove(r)...))
+			found = append(found, warning(fmt.Sprintf("a route of another program, for %s, is in Sarn's table %d", r.Dst, r.Table), cure))
+			cured[cure] = true
 		} else if block, inside := f.insideVPC(r); inside {
 			found = append(found, problem(
-				fmt.Sprintf("a route of another program, %s, takes addresses of the VPC block %s away from it", words(r), block), f.remove(r)...,
+				fmt.Sprintf("a route of another program, %s, takes addresses of the VPC block %s away from it", words(r), block), cure,
 			))
+			cured[cure] = true
 		}
 	}
 	return orFine(found, "none in the way of Sarn's")
@@ -191,17 +195,17 @@ func words(r kernel.SurveyRoute) string {
 
 // remove is the command that deletes a route; those that the kernel made go with
 // their address.
-func (f Facts) remove(r kernel.SurveyRoute) []string {
+func (f Facts) remove(r kernel.SurveyRoute) string {
 	d, _ := f.device(r.Link)
 	for _, a := range d.Addresses {
 		made := r.Type == kernel.LocalRoute && a.Prefix.Addr() == r.Dst.Addr() || r.Protocol == unix.RTPROT_KERNEL && a.Prefix.Masked() == r.Dst
 		if made {
-			return []string{fmt.Sprintf("ip address delete %s dev %s", a.Prefix, d.Name)}
+			return fmt.Sprintf("ip address delete %s dev %s", a.Prefix, d.Name)
 		}
 	}
 	text := fmt.Sprintf("ip route delete %s table %d", words(r), r.Table)
 	if r.Metric != 0 {
 		text += fmt.Sprintf(" metric %d", r.Metric)
 	}
-	return []string{text}
+	return text
 }

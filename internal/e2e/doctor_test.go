@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -23,10 +24,15 @@ type finding struct {
 // for problems and "check?" for warnings. Its exit code must agree.
 func (f fabric) doctor(machine string, args ...string) (wrong []string, all []finding) {
 	f.Helper()
-	out, code := f.try(slices.Concat([]string{"lab", "exec", machine, "--", program, "doctor", "-o", "json"}, args)...)
-	if err := json.Unmarshal([]byte(out), &all); err != nil {
-		f.Fatalf("sarn doctor in %s: %v\n%s", machine, err, out)
+	words := slices.Concat([]string{"--lab", f.name, "lab", "exec", machine, "--", program, "doctor", "-o", "json"}, args)
+	cmd := exec.Command(program, words...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if jsonErr := json.Unmarshal(out, &all); jsonErr != nil {
+		f.Fatalf("sarn doctor in %s: %v, %v\n%s%s", machine, err, jsonErr, out, said.String())
 	}
+	code := cmd.ProcessState.ExitCode()
 	want := 0
 	for _, x := range all {
 		switch x.Status {

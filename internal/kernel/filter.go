@@ -36,7 +36,7 @@ type FilterRule struct {
 // not understood.
 type FilterMatch struct {
 	Field  string   // iif, oif, saddr, daddr, state, protocol
-	Values []string // one of them: interfaces end in * for any that begin so, addresses are blocks
+	Values []string // one of them: interfaces end in * for any that begin so, addresses are one, a block or a range
 	Not    bool
 }
 
@@ -56,6 +56,10 @@ func Filters(ctx context.Context) ([]Filter, error) {
 // ruleset is the part of nft's JSON that Filters reads: libnftables-json(5).
 type ruleset struct {
 	Objects []struct {
+		Set *struct {
+			Family, Table, Name string
+			Elem                []any
+		} `json:"set"`
 		Chain *struct {
 			Family, Table, Name, Hook, Policy string
 		} `json:"chain"`
@@ -73,10 +77,13 @@ func parseFilters(js []byte) ([]Filter, error) {
 	if err := decoder.Decode(&all); err != nil {
 		return nil, fmt.Errorf("parse the JSON of nft: %w", err)
 	}
-	type name struct{ family, table, chain string }
-	at := map[name]int{}
+	type name struct{ family, table, object string }
+	at, sets := map[name]int{}, map[name][]string{}
 	var filters []Filter
 	for _, o := range all.Objects {
+		if s := o.Set; s != nil {
+			sets[name{s.Family, s.Table, s.Name}] = valuesOf(s.Elem)
+		}
 		if c := o.Chain; c != nil && (c.Family == "ip" || c.Family == "inet") && c.Table != netstate.TableName {
 			at[name{c.Family, c.Table, c.Name}] = len(filters)
 			filters = append(filters, Filter{Family: c.Family, Table: c.Table, Chain: c.Name, Hook: c.Hook, Policy: c.Policy})
@@ -87,7 +94,24 @@ func parseFilters(js []byte) ([]Filter, error) {
 			}
 		}
 	}
+	for _, f := range filters {
+		for _, r := range f.Rules {
+			for i := range r.Matches {
+				r.Matches[i].lookUp(func(set string) []string { return sets[name{f.Family, f.Table, set}] })
+			}
+		}
+	}
 	return filters, nil
+}
+
+// lookUp puts the elements of a named set in the place of its name.
+func (m *FilterMatch) lookUp(elements func(set string) []string) {
+	if len(m.Values) != 1 {
+		return
+	}
+	if set, named := strings.CutPrefix(m.Values[0], "@"); named {
+		m.Values = elements(set)
+	}
 }
 
 // filterRules turns a rule of nft's into one of ours, or into several if it ends in a
@@ -151,11 +175,6 @@ func filterMatch(body any) FilterMatch {
 		match.Not = true
 	default:
 		match.Field = ""
-	}
-	for _, v := range match.Values {
-		if strings.HasPrefix(v, "@") || strings.Contains(v, "-") && strings.HasSuffix(match.Field, "addr") {
-			match.Field = "" // a named set or a range
-		}
 	}
 	return match
 }
