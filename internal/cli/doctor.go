@@ -34,10 +34,11 @@ func (a *app) doctorCommand() *cobra.Command {
 says for each trouble its cause and its cure as commands to type. It changes nothing.
 The controller says which addresses and interfaces the node should have: the one that
 the agent here talks to, unless --server, --lab or SARN_SERVER names one. Without it,
-or with --offline, what can be checked all the same is checked.
+or with --offline, what can be checked all the same is checked. In a lab:
+` + "`sarn lab exec host1 -- sarn doctor`" + `.
 
 The exit code is 5 if there is a problem, and 0 if there are warnings at most.`,
-		Example: "  sarn doctor\n  sarn doctor --node host1 -o json\n  sarn lab exec host1 -- sarn doctor",
+		Example: "  sarn doctor\n  sarn doctor --node host1 -o json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("node") {
@@ -97,7 +98,8 @@ func (a *app) askForDoctor(ctx context.Context, node string, offline bool) (doct
 	defer stop()
 	told.Err = fetchIntent(limited, client, &told)
 	var nobody *api.UnreachableError
-	if errors.As(told.Err, &nobody) && nobody.Why == "" {
+	told.Refused = told.Err != nil && !errors.As(told.Err, &nobody)
+	if nobody != nil && nobody.Why == "" {
 		told.Err = nobody.Err // without the address, which the finding names
 	}
 	return told, ctx.Err()

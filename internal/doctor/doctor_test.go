@@ -143,6 +143,11 @@ func TestFaults(t *testing.T) {
 		{"old nft", "host1", func(f *Facts) { f.NFT = "0.9.3" }, "nft?", "older than", "nftables"},
 		{"no controller", "host1", func(f *Facts) { f.Intent.World, f.Intent.Err = nil, errors.New("refused") }, "controller", "unix:///c", "sarn status"},
 		{"no controller named", "host1", func(f *Facts) { f.Intent.World, f.Intent.Err, f.Intent.Default = nil, errors.New("refused"), true }, "controller?", "no controller was named", "environment"},
+		{"a node's certificate", "host1", func(f *Facts) { f.Intent.World, f.Intent.Err, f.Intent.Refused = nil, errors.New("403"), true }, "controller?", "this certificate", "sarn doctor --node host1 --server unix:///c"},
+		{"inside a port", "host1", func(f *Facts) {
+			f.Survey.Devices[0].Alias, f.Agents, f.Intent.Name = "sarn port vm1", nil, "vm1"
+			f.Ops = []netstate.Op{{Verb: netstate.Delete, Object: netstate.Link{Name: "eth0"}}}
+		}, "", "", ""},
 		{"another name", "host1", func(f *Facts) { f.Intent.Name = "h1"; f.Agents = nil }, "node?", "it has host1, host2, router", "sarn doctor --node host1"},
 		{"no agent", "host1", func(f *Facts) { f.Agents = nil }, "agent", "no agent runs", "sarn agent --node host1"},
 		{"two agents", "host1", func(f *Facts) { f.Agents = append(f.Agents, Agent{PID: 8}) }, "agent", "2 agents", "kill 8"},
@@ -162,7 +167,7 @@ func TestFaults(t *testing.T) {
 		{"slow ARP", "host1", func(f *Facts) { f.Settings["net/ipv4/neigh/br_net1/proxy_delay"] = "80" }, "bridges", "proxy_delay is 80", "br_net1.proxy_delay=0"},
 		{"Docker", "host1", func(f *Facts) { f.Filters = docker() }, "forward-filter bridge-netfilter?", "chain FORWARD of Docker", "nft insert rule ip filter FORWARD"},
 		{"Docker's own tool", "host1", func(f *Facts) { f.Filters, f.Programs["iptables"] = docker(), true }, "forward-filter bridge-netfilter?", "policy is drop", "iptables -I DOCKER-USER -i br_+ -j ACCEPT"},
-		{"Docker on a router", "router", func(f *Facts) { f.Filters, f.Programs["iptables"] = docker(), true }, "forward-filter bridge-netfilter?", "from eth1 to eth1", "iptables -I DOCKER-USER -i eth1 -j ACCEPT"},
+		{"Docker on a router", "router", func(f *Facts) { f.Filters, f.Programs["iptables"] = docker(), true }, "forward-filter bridge-netfilter?", "comes in by eth1 and leaves by it again", "iptables -I DOCKER-USER -i eth1 -j ACCEPT"},
 		{"Docker, cured", "host1", func(f *Facts) {
 			f.Filters = docker()
 			f.Filters[0].Rules = slices.Insert(f.Filters[0].Rules, 0,

@@ -53,7 +53,9 @@ type Intent struct {
 	// Where is the controller, and Default says that nobody named it.
 	Where   string
 	Default bool
+	// Err is why the controller said nothing, and Refused that it did not want to.
 	Err     error
+	Refused bool
 	// Name is the node that this machine is taken for.
 	Name string
 	// World is all intent; nil if it is not known.
@@ -203,8 +205,19 @@ func (f Facts) holder(address netip.Addr) string {
 	return ""
 }
 
+// guest returns why Sarn made the network namespace, if it did: it is a port's.
+func (f Facts) guest() string {
+	if lo, _ := f.device("lo"); netstate.Sarn().Owns(lo.Alias) {
+		return lo.Alias
+	}
+	return ""
+}
+
 // unknownNode is why checks that need the node's own data are skipped.
 func (f Facts) unknownNode() []Finding {
+	if g := f.guest(); g != "" {
+		return skipped("this is the inside of a port (%s), not a node", g)
+	}
 	if f.Intent.Offline {
 		return skipped("it needs what the controller knows, which --offline leaves out")
 	}

@@ -18,8 +18,11 @@ type packet struct {
 }
 
 func (p packet) String() string {
-	if p.in == "" || p.out == "" {
+	switch {
+	case p.in == "" || p.out == "":
 		return "what is forwarded"
+	case p.in == p.out:
+		return "what comes in by " + p.in + " and leaves by it again"
 	}
 	return fmt.Sprintf("what goes from %s to %s", p.in, p.out)
 }

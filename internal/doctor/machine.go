@@ -101,6 +101,9 @@ func controllerAnswers(f Facts) []Finding {
 	case i.Err != nil && i.Default:
 		return []Finding{warning(fmt.Sprintf("no controller was named, and there is none on this machine: %v", i.Err),
 			"sarn help environment", "sarn doctor --server https://CONTROLLER:7470 --tls-ca ca.crt --tls-cert admin.crt --tls-key admin.key")}
+	case i.Refused:
+		return []Finding{warning(fmt.Sprintf("the controller at %s does not tell this certificate about the other nodes: %v", i.Where, i.Err),
+			fmt.Sprintf("sarn doctor --node %s --server %s --tls-ca ca.crt --tls-cert admin.crt --tls-key admin.key # an administrator's", i.Name, i.Where))}
 	case i.Err != nil:
 		return []Finding{problem(fmt.Sprintf("the controller at %s does not say what this machine is for: %v", i.Where, i.Err),
 			"sarn status # once `sarn server` runs there")}
@@ -111,7 +114,7 @@ func controllerAnswers(f Facts) []Finding {
 func whichNode(f Facts) []Finding {
 	i := f.Intent
 	switch {
-	case i.World == nil:
+	case i.World == nil || f.guest() != "":
 		return f.unknownNode()
 	case i.node() != nil:
 		return fine("%s, a %s with %s on %s", i.Name, i.node().Role, i.node().Address, i.node().Interface)

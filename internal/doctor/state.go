@@ -55,6 +55,8 @@ func leftovers(f Facts) []Finding {
 	switch i := f.Intent; {
 	case len(cure) == 0:
 		return fine("none")
+	case f.guest() != "":
+		return f.unknownNode()
 	case i.node() != nil:
 		return []Finding{problem(
 			fmt.Sprintf("%s of Sarn's that this node should not hold; the first goes by: %s", count(len(cure), "object"), cure[0]), cure...,
