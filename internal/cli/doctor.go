@@ -58,7 +58,7 @@ The exit code is 5 if there is a problem, and 0 if there are warnings at most.`,
 			if err != nil {
 				return err
 			}
-			return a.printFindings(told, doctor.Examine(facts))
+			return a.printDiagnosis(told, doctor.Examine(facts))
 		},
 	}
 	f := cmd.Flags()
@@ -98,8 +98,13 @@ func (a *app) askForDoctor(ctx context.Context, node string, offline bool) (doct
 	defer stop()
 	told.Err = fetchIntent(limited, client, &told)
 	var nobody *api.UnreachableError
-	told.Refused = told.Err != nil && !errors.As(told.Err, &nobody)
-	if nobody != nil && nobody.Why == "" {
+	switch {
+	case told.Err == nil:
+	case !errors.As(told.Err, &nobody): // refused: a node's certificate may read its own state only
+		if err := fetchState(limited, client, &told); err == nil {
+			told.Err = nil
+		}
+	case nobody.Why == "":
 		told.Err = nobody.Err // without the address, which the finding names
 	}
 	return told, ctx.Err()
@@ -157,6 +162,16 @@ func fetchIntent(ctx context.Context, client *api.Client, told *doctor.Intent) e
 	return nil
 }
 
+// fetchState fills in what the node's own certificate gets to know.
+func fetchState(ctx context.Context, client *api.Client, told *doctor.Intent) error {
+	m, err := client.State(ctx, told.Name)
+	if err != nil {
+		return err
+	}
+	told.State = m[""]
+	return nil
+}
+
 func firstOf(words ...string) string {
 	for _, w := range words {
 		if w != "" {
@@ -166,8 +181,8 @@ func firstOf(words ...string) string {
 	return ""
 }
 
-// printFindings prints what is wrong first, and ends the program accordingly.
-func (a *app) printFindings(told doctor.Intent, all []doctor.Finding) error {
+// printDiagnosis prints what is wrong first, and ends the program accordingly.
+func (a *app) printDiagnosis(told doctor.Intent, all []doctor.Finding) error {
 	if err := a.print(all, func() error { return a.printSickList(told, all) }); err != nil {
 		return err
 	}

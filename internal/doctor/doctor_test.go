@@ -101,6 +101,12 @@ func TestWellIsWell(t *testing.T) {
 	}
 }
 
+// certified leaves the controller's answer as a node's certificate gets it.
+func certified(f *Facts) {
+	f.Intent.State, f.Intent.World = f.Intent.wanted(), nil
+	f.Survey.Rules = nil // what is known is known from the State
+}
+
 // docker is what Docker makes of a machine's forwarding.
 func docker() []kernel.Filter {
 	established := kernel.FilterMatch{Field: "state", Values: []string{"related", "established"}}
@@ -143,7 +149,17 @@ func TestFaults(t *testing.T) {
 		{"old nft", "host1", func(f *Facts) { f.NFT = "0.9.3" }, "nft?", "older than", "nftables"},
 		{"no controller", "host1", func(f *Facts) { f.Intent.World, f.Intent.Err = nil, errors.New("refused") }, "controller", "unix:///c", "sarn status"},
 		{"no controller named", "host1", func(f *Facts) { f.Intent.World, f.Intent.Err, f.Intent.Default = nil, errors.New("refused"), true }, "controller?", "no controller was named", "environment"},
-		{"a node's certificate", "host1", func(f *Facts) { f.Intent.World, f.Intent.Err, f.Intent.Refused = nil, errors.New("403"), true }, "controller?", "this certificate", "sarn doctor --node host1 --server unix:///c"},
+		{"a node's certificate", "host1", certified, "", "", ""},
+		{"a node's certificate, leftovers", "host1", func(f *Facts) {
+			certified(f)
+			f.Ops = []netstate.Op{{Verb: netstate.Delete, Object: netstate.Rule{Priority: 10001, Iif: "br_old", Table: 10001}}}
+		}, "leftovers", "1 object", "ip rule delete pref 10001"},
+		{"a node's certificate, strict", "host1", func(f *Facts) { certified(f); f.Settings["net/ipv4/conf/eth1/rp_filter"] = "1" }, "rp-filter", "eth1", "rp_filter=2"},
+		{"a router's certificate, no forwarding", "router", func(f *Facts) {
+			certified(f)
+			f.Settings["net/ipv4/conf/eth0/forwarding"], f.Filters = "0", docker()
+		}, "forwarding forward-filter bridge-netfilter?", "comes in by eth1 and leaves by it again", "eth0.forwarding=1"},
+		{"a controller that refuses all", "host1", func(f *Facts) { f.Intent.World, f.Intent.Err = nil, errors.New("403") }, "controller", "403", "sarn status"},
 		{"inside a port", "host1", func(f *Facts) {
 			f.Survey.Devices[0].Alias, f.Agents, f.Intent.Name = "sarn port vm1", nil, "vm1"
 			f.Ops = []netstate.Op{{Verb: netstate.Delete, Object: netstate.Link{Name: "eth0"}}}

@@ -53,13 +53,14 @@ type Intent struct {
 	// Where is the controller, and Default says that nobody named it.
 	Where   string
 	Default bool
-	// Err is why the controller said nothing, and Refused that it did not want to.
-	Err     error
-	Refused bool
+	Err     error // why it said nothing
 	// Name is the node that this machine is taken for.
 	Name string
 	// World is all intent; nil if it is not known.
 	World *intent.World
+	// State is what the machine should hold, where a node's certificate gets to know
+	// that and no more.
+	State *netstate.State
 	// Connected says that the node's agent follows the controller; Trouble is why its
 	// last pass failed, if it did.
 	Connected bool
@@ -110,9 +111,36 @@ func (i Intent) peers() []*intent.Node {
 // wanted returns what this machine should hold, or nil if that is not known.
 func (i Intent) wanted() *netstate.State {
 	if i.node() == nil {
-		return nil
+		return i.State
 	}
 	return compile.Node(i.World, i.Name)[""]
+}
+
+// routes reports whether the node is a router.
+func (i Intent) routes() bool {
+	if n := i.node(); n != nil {
+		return n.Role == intent.RoleRouter
+	}
+	return i.State != nil && !slices.ContainsFunc(i.State.Rules, func(r netstate.Rule) bool { return r.Priority == compile.UnderlayTable })
+}
+
+// interfaces returns the devices, bridges apart, that a State has something forwarded
+// from, the underlay's first: it alone has its reverse-path filter set.
+func (i Intent) interfaces() []string {
+	var devices []string
+	if i.State == nil {
+		return nil
+	}
+	for _, s := range i.State.Sysctls {
+		device, ok := strings.CutPrefix(s.Name, "net/ipv4/conf/")
+		if d, filtered := strings.CutSuffix(device, "/rp_filter"); ok && filtered {
+			devices = slices.Insert(devices, 0, d)
+		}
+		if d, forwards := strings.CutSuffix(device, "/forwarding"); ok && forwards && !strings.HasPrefix(d, netstate.BridgePrefix) {
+			devices = append(devices, d)
+		}
+	}
+	return devices
 }
 
 // blocks returns the addresses of all VPCs.
@@ -142,6 +170,9 @@ func (f Facts) underlay() string {
 	if n := f.Intent.node(); n != nil {
 		return n.Interface
 	}
+	if known := f.Intent.interfaces(); len(known) > 0 {
+		return known[0]
+	}
 	for _, r := range f.Survey.Rules {
 		if r.Protocol == netstate.Protocol && r.Priority == compile.UnderlayTable {
 			return r.Iif
@@ -154,8 +185,11 @@ func (f Facts) underlay() string {
 func (f Facts) wayOut() string {
 	n := f.Intent.node()
 	switch {
-	case n == nil || n.Role != intent.RoleRouter:
+	case !f.Intent.routes():
 		return ""
+	case n == nil:
+		known := f.Intent.interfaces()
+		return known[len(known)-1]
 	case n.Uplink != "":
 		return n.Uplink
 	}
@@ -217,6 +251,9 @@ func (f Facts) guest() string {
 func (f Facts) unknownNode() []Finding {
 	if g := f.guest(); g != "" {
 		return skipped("this is the inside of a port (%s), not a node", g)
+	}
+	if f.Intent.State != nil {
+		return skipped("it needs what the controller tells administrators only")
 	}
 	if f.Intent.Offline {
 		return skipped("it needs what the controller knows, which --offline leaves out")

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"sarn/internal/intent"
 	"sarn/internal/kernel"
 	"sarn/internal/netstate"
 )
@@ -40,7 +39,7 @@ func (f Facts) forwarded() []packet {
 	}
 	bridges := f.bridges()
 	if len(bridges) == 0 {
-		if n := f.Intent.node(); n == nil || n.Role != intent.RoleHost {
+		if lan == "" {
 			return []packet{{}}
 		}
 		bridges = []string{netstate.BridgePrefix + "any"} // the first that comes
@@ -206,7 +205,7 @@ func (f Facts) hasChain(base kernel.Filter, name string) bool {
 // words of the program that owns it.
 func (f Facts) letThrough(base kernel.Filter) []string {
 	device, plus, star := f.underlay(), "", ""
-	if n := f.Intent.node(); n == nil || n.Role != intent.RoleRouter {
+	if !f.Intent.routes() {
 		device, plus, star = netstate.BridgePrefix, "+", "*"
 	}
 	iptables := "iptables"

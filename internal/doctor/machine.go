@@ -101,9 +101,8 @@ func controllerAnswers(f Facts) []Finding {
 	case i.Err != nil && i.Default:
 		return []Finding{warning(fmt.Sprintf("no controller was named, and there is none on this machine: %v", i.Err),
 			"sarn help environment", "sarn doctor --server https://CONTROLLER:7470 --tls-ca ca.crt --tls-cert admin.crt --tls-key admin.key")}
-	case i.Refused:
-		return []Finding{warning(fmt.Sprintf("the controller at %s does not tell this certificate about the other nodes: %v", i.Where, i.Err),
-			fmt.Sprintf("sarn doctor --node %s --server %s --tls-ca ca.crt --tls-cert admin.crt --tls-key admin.key # an administrator's", i.Name, i.Where))}
+	case i.State != nil:
+		return fine("%s, which tells this node's certificate of this node alone", i.Where)
 	case i.Err != nil:
 		return []Finding{problem(fmt.Sprintf("the controller at %s does not say what this machine is for: %v", i.Where, i.Err),
 			"sarn status # once `sarn server` runs there")}
@@ -142,7 +141,7 @@ func agentRuns(f Facts) []Finding {
 		)}
 	case len(f.Agents) == 0 && !f.privileged():
 		return skipped("%v", errRights)
-	case len(f.Agents) == 0 && i.node() == nil:
+	case len(f.Agents) == 0 && i.wanted() == nil:
 		return skipped("none runs here, and this machine is no node as far as is known")
 	case len(f.Agents) == 0:
 		return []Finding{problem(

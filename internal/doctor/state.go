@@ -16,7 +16,7 @@ import (
 // state says what the node should hold and does not.
 func state(f Facts) []Finding {
 	switch {
-	case f.Intent.node() == nil:
+	case f.Intent.wanted() == nil:
 		return f.unknownNode()
 	case f.OpsErr != nil:
 		return skipped("%v", f.OpsErr)
@@ -57,7 +57,7 @@ func leftovers(f Facts) []Finding {
 		return fine("none")
 	case f.guest() != "":
 		return f.unknownNode()
-	case i.node() != nil:
+	case i.wanted() != nil:
 		return []Finding{problem(
 			fmt.Sprintf("%s of Sarn's that this node should not hold; the first goes by: %s", count(len(cure), "object"), cure[0]), cure...,
 		)}
@@ -106,7 +106,7 @@ func shadows(f Facts) []Finding {
 		if !f.foreign(r) || cured[cure] {
 			continue
 		}
-		if own := r.Table >= compile.UnderlayTable && r.Table <= compile.LastSubnetTable; own {
+		if own := r.Table >= compile.FirstVPCTable && r.Table <= compile.LastSubnetTable; own {
 			found = append(found, warning(fmt.Sprintf("a route of another program, for %s, is in Sarn's table %d", r.Dst, r.Table), cure))
 			cured[cure] = true
 		} else if block, inside := f.insideVPC(r); inside {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"strings"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -187,11 +185,11 @@ func surveyRule(r netlink.Rule) SurveyRule {
 // ReadOwn is Read for the Kernel's own namespace alone. The other ends of veth pairs,
 // which may be elsewhere, are not looked for.
 func (k *Kernel) ReadOwn(ctx context.Context, want *netstate.State) (*netstate.State, error) {
-	s, err := k.readNamespace(ctx, "", want, map[end]index{})
-	if err != nil {
+	r := reading{ends: map[end]index{}, owner: k.owner, want: want, state: &netstate.State{}}
+	if err := k.readNamespace(ctx, &r); err != nil {
 		return nil, fmt.Errorf("read %s: %w", place(""), err)
 	}
-	return s, nil
+	return r.state, nil
 }
 
 // Settings returns the settings below /proc/sys/net of the names, with slashes, that
@@ -203,8 +201,8 @@ func Settings(names ...string) map[string]string {
 		if err != nil {
 			continue
 		}
-		if text, err := os.ReadFile(path); err == nil {
-			values[name] = strings.Join(strings.Fields(string(text)), " ")
+		if value, err := readSetting(path); err == nil {
+			values[name] = value
 		}
 	}
 	return values
