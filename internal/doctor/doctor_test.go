@@ -211,7 +211,7 @@ func TestFaults(t *testing.T) {
 		{"old iptables", "host1", func(f *Facts) {
 			f.Filters = []kernel.Filter{{Family: "legacy", Table: "filter", Chain: "FORWARD", Hook: "forward", Policy: "drop"}}
 		}, "forward-filter bridge-netfilter?", "iptables-legacy", "iptables-legacy -I FORWARD -i br_+"},
-		{"a filter not looked into", "host1", func(f *Facts) { f.Filters, f.FiltersErr = base("accept"), errors.New("no iptables-legacy") }, "forward-filter?", "no iptables-legacy", "iptables"},
+		{"a filter not looked into", "host1", func(f *Facts) { f.LegacyErr = errors.New("no iptables-legacy") }, "forward-filter?", "no iptables-legacy", "iptables"},
 		{"no answer", "host1", func(f *Facts) { f.Holders[addr("192.0.2.12")] = nil }, "nodes?", "address of host2", "sarn doctor"},
 		{"my address twice", "host1", func(f *Facts) { f.Holders[addr("192.0.2.11")] = []string{"02:00:00:00:00:99"} }, "duplicates", "02:00:00:00:00:99", "# on the machine"},
 		{"another's twice", "host1", func(f *Facts) { f.Holders[addr("192.0.2.12")] = []string{"02:00:00:00:00:98", "02:00:00:00:00:99"} }, "duplicates", "2 machines", "192.0.2.12"},

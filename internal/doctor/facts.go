@@ -23,8 +23,10 @@ type Facts struct {
 	FeaturesErr error
 	NFT         string // version
 	NFTErr      error
-	Filters     []kernel.Filter
-	FiltersErr  error
+	// Filters are those that could be read: FiltersErr is why none of nftables could,
+	// LegacyErr why none of the older iptables.
+	Filters               []kernel.Filter
+	FiltersErr, LegacyErr error
 
 	Agents []Agent
 	Survey kernel.Survey

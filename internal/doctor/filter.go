@@ -55,12 +55,12 @@ func (f Facts) forwarded() []packet {
 }
 
 func forwardFilter(f Facts) []Finding {
-	if f.FiltersErr != nil && len(f.Filters) == 0 {
+	if f.FiltersErr != nil {
 		return skipped("%v", f.FiltersErr)
 	}
 	var found []Finding
-	if f.FiltersErr != nil {
-		found = append(found, warning(f.FiltersErr.Error(), "apt-get install iptables # it has the program iptables-legacy"))
+	if f.LegacyErr != nil {
+		found = append(found, warning(f.LegacyErr.Error(), "apt-get install iptables # it has the program iptables-legacy"))
 	}
 	others := 0
 	for _, base := range f.Filters {
@@ -247,7 +247,7 @@ func (f Facts) each(format string, then ...string) []string {
 func bridgeNetfilter(f Facts) []Finding {
 	const name = "net/bridge/bridge-nf-call-iptables"
 	switch on := f.Settings[name] == "1"; {
-	case on && f.FiltersErr != nil && len(f.Filters) == 0:
+	case on && f.FiltersErr != nil:
 		return skipped("%v", f.FiltersErr)
 	case on && f.dropping():
 		return []Finding{warning(

@@ -59,7 +59,7 @@ func Gather(ctx context.Context, i Intent, storeDir string) (Facts, error) {
 	}
 	var wg sync.WaitGroup // each writes to fields of its own
 	wg.Go(func() { f.Features, f.FeaturesErr = kernel.Features(ctx) })
-	wg.Go(func() { f.Filters, f.FiltersErr = filters(ctx) })
+	wg.Go(func() { f.Filters, f.FiltersErr, f.LegacyErr = filters(ctx) })
 	wg.Go(func() { f.Ops, f.OpsErr = differences(ctx, i.wanted(), len(f.Agents) > 0) })
 	wg.Go(func() { f.Holders, f.Paths, f.WireErr = askWire(ctx, f.Survey, i) })
 	wg.Wait()
@@ -159,11 +159,11 @@ func diskOf(dir string) *Disk {
 	return &Disk{Dir: dir, Free: st.Bavail * uint64(st.Bsize), Total: st.Blocks * uint64(st.Bsize)}
 }
 
-// filters returns what it could read, and why not all.
-func filters(ctx context.Context) ([]kernel.Filter, error) {
-	all, err := kernel.Filters(ctx)
+// filters returns those of nftables and of the older iptables.
+func filters(ctx context.Context) (all []kernel.Filter, err, legacyErr error) {
+	all, err = kernel.Filters(ctx)
 	legacy, legacyErr := kernel.LegacyFilters(ctx)
-	return append(all, legacy...), errors.Join(err, legacyErr)
+	return append(all, legacy...), err, legacyErr
 }
 
 // differences returns the ops from what this machine holds of Sarn's to what it should
