@@ -25,7 +25,7 @@ const (
 	// listening is how long a probe of the wire waits for answers.
 	listening = time.Second
 	// mending is how long an agent may take to mend what is not as it should be.
-	mending = 3 * time.Second
+	mending = 2 * time.Second
 	glance  = 250 * time.Millisecond
 )
 

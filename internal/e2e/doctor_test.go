@@ -114,21 +114,20 @@ func TestDoctorFindsAndCures(t *testing.T) {
 		name, node string
 		faults     map[string]string // what is to be found, and what brings it about
 	}{
-		{"settings and leftovers", "host1", map[string]string{
+		{"a host", "host1", map[string]string{
 			"forwarding": "sysctl -qw net.ipv4.conf.enp0s8.forwarding=0",
 			"rp-filter":  "sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.enp0s8.rp_filter=0",
 			"redirects?": "sysctl -qw net.ipv4.conf.all.send_redirects=1",
 			"bridges":    "sysctl -qw net.ipv4.conf.br_net1.proxy_arp_pvlan=0 net.ipv4.neigh.br_net2.proxy_delay=80",
 			"leftovers":  "ip route add 10.10.10.99 dev enp0s8 proto 83; ip rule add pref 10042 iif enp0s8 lookup 10042 protocol 83; nft add table inet sarn; ip link add br_old type bridge; ip link set br_old alias 'sarn subnet old'",
+			"shadows":    "ip rule add pref 100 lookup main; ip address add 10.10.10.77/28 dev lo",
+			"shadows?":   "ip route add unreachable 10.99.0.0/16 table 10000",
 		}},
-		{"a rule in the way", "host1", map[string]string{"shadows": "ip rule add pref 100 lookup main"}},
-		{"a route in the way", "router", map[string]string{"shadows": "ip route add 10.10.10.64/26 dev enp0s3"}},
-		{"an address in the way", "host1", map[string]string{"shadows": "ip address add 10.10.10.77/28 dev lo"}},
-		{"a route among Sarn's", "host1", map[string]string{"shadows?": "ip route add unreachable 10.99.0.0/16 table 10000"}},
-		{"a router's settings", "router", map[string]string{
+		{"a router", "router", map[string]string{
 			"forwarding": "sysctl -qw net.ipv4.conf.enp0s3.forwarding=0",
 			"redirects?": "sysctl -qw net.ipv4.conf.enp0s8.accept_redirects=1 net.ipv4.conf.all.accept_redirects=1",
 			"leftovers":  "ip address add 10.10.30.1/32 dev lo label lo:sarn",
+			"shadows":    "ip route add 10.10.10.64/26 dev enp0s3 metric 7",
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
