@@ -31,13 +31,13 @@ skipped  disk, state: no store is here
 	var out bytes.Buffer
 	a := &app{State: State{Out: &out, Getenv: func(string) string { return "" }}}
 	var exit *exitError
-	if err := a.printFindings(doctor.Intent{Name: "host1"}, findings); !errors.As(err, &exit) || exit.code != exitMissed {
+	if err := a.printDiagnosis(doctor.Intent{Name: "host1"}, findings); !errors.As(err, &exit) || exit.code != exitMissed {
 		t.Errorf("with a problem the error is %v", err)
 	}
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}
-	if err := a.printFindings(doctor.Intent{Name: "host1"}, findings[:4]); err != nil {
+	if err := a.printDiagnosis(doctor.Intent{Name: "host1"}, findings[:4]); err != nil {
 		t.Errorf("with a warning the error is %v", err)
 	}
 }

@@ -287,7 +287,7 @@ func TestDoctorWithoutHelp(t *testing.T) {
 	if cures := f.finds("host1", "agent"); cures[0] != "sarn agent --node host1" {
 		t.Errorf("the cure is %v", cures)
 	}
-	f.sh("host1", "ip route del 10.10.10.10 table 10001")
+	f.sh("host1", "ip route del 10.10.10.10 table 5001")
 	f.finds("host1", "agent", "state")
 	f.restart("host1", agent)
 	f.eventually("all is well again", func() bool { wrong, _ := f.doctor("host1"); return len(wrong) == 0 })
