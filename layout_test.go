@@ -23,12 +23,13 @@ var mayImport = map[string][]string{
 	"bench/chart": {"internal/graph"},
 	"internal/cli": {
 		"internal/agent", "internal/api", "internal/compile", "internal/controller", "internal/daemon", "internal/doctor",
-		"internal/intent", "internal/kernel", "internal/lab", "internal/pki", "internal/store",
+		"internal/intent", "internal/kernel", "internal/lab", "internal/netstate", "internal/pki", "internal/reach", "internal/store",
 	},
 
 	"internal/intent":   {},
 	"internal/netstate": {},
 	"internal/compile":  {"internal/intent", "internal/netstate"},
+	"internal/reach":    {"internal/intent", "internal/netstate"},
 	"internal/kernel":   {"internal/netstate"},
 	"internal/store":    {"internal/intent"},
 	"internal/api":      {"internal/intent", "internal/netstate"},

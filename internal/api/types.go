@@ -67,6 +67,12 @@ type NodeEvent struct {
 	More     bool                        `json:"more,omitempty" doc:"Whether the next line belongs to the same change, so that there is nothing to act on yet."`
 }
 
+// Compiled is what a node should hold at a revision.
+type Compiled struct {
+	Revision int64            `json:"revision" doc:"Revision at which the state last changed."`
+	State    netstate.Machine `json:"state" doc:"What the node's kernel should hold, by network namespace."`
+}
+
 // NodeReport is what an agent says after each pass.
 type NodeReport struct {
 	Revision  int64     `json:"revision" doc:"Wanted revision that the pass was for."`

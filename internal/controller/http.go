@@ -42,6 +42,7 @@ func (c *Controller) handler() http.Handler {
 	c.serveNodes(h)
 	c.serveIPAM(h)
 	c.servePlan(h)
+	c.serveCompiled(h)
 	c.serveHealth(h)
 	return mux
 }
