@@ -82,8 +82,12 @@ type Start struct {
 	Outside    netip.Addr
 }
 
-// ErrNoStart says that a packet cannot begin where it should.
-var ErrNoStart = errors.New("a packet cannot begin there")
+var (
+	// ErrNoStart says that a packet cannot begin where it should.
+	ErrNoStart = errors.New("a packet cannot begin there")
+	// ErrNoTarget says that an address is not one machine's.
+	ErrNoTarget = errors.New("not the IPv4 address of one machine")
+)
 
 func (n *Network) node(name string) *Node {
 	for i := range n.Nodes {
@@ -132,7 +136,7 @@ func (n *Network) Trace(from Start, p Packet) (*Trace, error) {
 		p.TTL = DefaultTTL
 	}
 	if a := p.Destination; !a.Is4() || a.IsMulticast() || a.IsUnspecified() || a.IsLoopback() || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}) {
-		return nil, fmt.Errorf("%s is not the IPv4 address of one machine", a)
+		return nil, fmt.Errorf("%s: %w", a, ErrNoTarget)
 	}
 	w := &walk{fabric: &fabric{Network: n, machines: map[string]map[string]*namespace{}}, tracked: map[*namespace][]*connection{}}
 	t := &Trace{To: p.Destination.String(), What: string(p.Protocol)}
