@@ -1,8 +1,10 @@
 package reach_test
 
 import (
-	"testing"
+	"fmt"
 	"net/netip"
+	"strings"
+	"testing"
 
 	"sarn/internal/compile"
 	"sarn/internal/intent"
@@ -57,22 +59,47 @@ func network(w *intent.World, damage func(node string, m netstate.Machine)) *rea
 	})
 }
 
-func TestShow(t *testing.T) {
-	n := network(fabric(), nil)
-	for _, to := range []string{"10.10.10.12", "10.10.10.11", "10.10.20.4", "8.8.8.8", "10.20.10.10", "10.10.10.99", "10.10.77.1","192.168.56.103","10.10.10.1","192.168.56.104"} {
-		tr, err := n.Trace(reach.Start{Port: "vm1"}, reach.Packet{Destination: netip.MustParseAddr(to)})
-		if err != nil { t.Fatal(err) }
-		show(t, tr)
+// trace walks a packet and fails the test if that makes no sense.
+func trace(t testing.TB, n *reach.Network, from reach.Start, p reach.Packet) *reach.Trace {
+	t.Helper()
+	got, err := n.Trace(from, p)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return got
 }
-func show(t *testing.T, tr *reach.Trace) {
-	t.Logf("== %s -> %s %s delivered %v answered %v", tr.From, tr.To, tr.What, tr.Delivered, tr.Answered)
+
+// told writes a trace as people see it, for the messages of tests.
+func told(tr *reach.Trace) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s to %s, %s: delivered %v, answered %v\n", tr.From, tr.To, tr.What, tr.Delivered, tr.Answered)
 	for _, w := range []*reach.Walk{&tr.Request, tr.Reply} {
-		if w == nil { continue }
-		for _, h := range w.Hops {
-			t.Logf("  %-8s %-8s %s in %s out %s  %s > %s", h.Name, h.Action, h.Address, h.In, h.Out, h.Source, h.Destination)
-			for _, d := range h.Decided { t.Logf("        %s", d) }
+		if w == nil {
+			continue
 		}
-		t.Logf("  %s", w.Verdict)
+		for _, h := range w.Hops {
+			fmt.Fprintf(&b, "  %s %s in %s out %s, %s > %s\n", h.Name, h.Action, h.In, h.Out, h.Source, h.Destination)
+			for _, d := range h.Decided {
+				fmt.Fprintf(&b, "      %s\n", d)
+			}
+		}
+		fmt.Fprintf(&b, "  %s\n", w.Verdict)
 	}
+	return b.String()
 }
+
+// path is who has the packet, one after the other.
+func path(w *reach.Walk) string {
+	if w == nil {
+		return ""
+	}
+	var names []string
+	for _, h := range w.Hops {
+		names = append(names, h.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+func ip(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+func port(name string) reach.Start { return reach.Start{Port: name} }

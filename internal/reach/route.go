@@ -111,7 +111,7 @@ func (f *fabric) surroundings(n *namespace, dst netip.Addr) (route, bool) {
 		return route{Route: r, outside: true, text: fmt.Sprintf("default dev %s (the machine's own, taken for granted)", r.Link)}, true
 	}
 	r.Type = foreign
-	return route{Route: r, text: "the machine's own routes, which are not known"}, true
+	return route{Route: r, text: "default (the machine's own, which is not known)"}, true
 }
 
 // lookup finds the route for dst as fib_rules_lookup does: rule by rule, and in the
