@@ -49,7 +49,10 @@ func standIn(node, link string) netip.Addr {
 
 // addressText writes an address, or what a standIn stands for.
 func addressText(a netip.Addr) string {
-	if a.Zone() != "" {
+	switch {
+	case !a.IsValid():
+		return "" // not chosen yet
+	case a.Zone() != "":
 		return "the address of " + a.Zone()
 	}
 	return a.String()

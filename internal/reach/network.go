@@ -41,7 +41,8 @@ type Port struct {
 	Netns, Interface string
 }
 
-// Entry says that packets from outside for Prefix come in by the node.
+// Entry says that packets from outside for Prefix come in by the node. The first that fits
+// decides.
 type Entry struct {
 	Prefix netip.Prefix
 	Node   string
@@ -73,7 +74,29 @@ func New(w *intent.World, load func(node string) (netstate.Machine, error)) *Net
 			n.Ports = append(n.Ports, p)
 		}
 	}
+	if gate := n.onlyUplink(); gate != "" {
+		for _, v := range w.AllVPCs() {
+			for _, c := range v.CIDRs {
+				n.Entries = append(n.Entries, Entry{c.Prefix, gate})
+			}
+		}
+	}
 	return n
+}
+
+// onlyUplink returns the name of the one node that has an uplink, or "".
+func (n *Network) onlyUplink() string {
+	name := ""
+	for _, node := range n.Nodes {
+		switch {
+		case node.Uplink == "":
+		case name != "":
+			return ""
+		default:
+			name = node.Name
+		}
+	}
+	return name
 }
 
 // Start is where a packet begins: exactly one field is set.
@@ -198,7 +221,7 @@ func (w *walk) begin(from Start, t *Trace, p packet) (Verdict, error) {
 	t.From = from.Outside.String()
 	node := w.entry(p.dst)
 	if node == nil {
-		return Verdict{}, fmt.Errorf("%s to %s: %w: neither is a port, a node or an address of a subnet", from.Outside, p.dst, ErrNoStart)
+		return Verdict{}, fmt.Errorf("%s to %s: %w: both are outside, or several routers could be the way in", from.Outside, p.dst, ErrNoStart)
 	}
 	at := w.own(node.Name)
 	if at == nil {

@@ -88,7 +88,8 @@ type Hop struct {
 	Action  Action     `json:"action"`
 	In      string     `json:"in,omitempty"`  // device
 	Out     string     `json:"out,omitempty"` // device
-	// Source and Destination of the packet as it leaves, or as it ends here.
+	// Source and Destination of the packet as it leaves, or as it ends here. The source is
+	// empty if the sender finds no route to choose one by.
 	Source      string `json:"source"`
 	Destination string `json:"destination"`
 	// Decided is what decided, in the words of ip, bridge, sysctl and nft.

@@ -1,0 +1,243 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"sarn/internal/reach"
+)
+
+// drawn is a random fabric: its lab's file, and who sends to whom.
+type drawn struct {
+	yaml  string
+	pairs [][2]string
+}
+
+// drawFabric draws a small fabric: hosts and routers on a LAN, an internet behind the
+// routers, VPCs of a subnet or two, ports anywhere.
+func drawFabric(r *rand.Rand) drawn {
+	var from []string
+	var machines, docs strings.Builder
+	doc := func(format string, args ...any) { fmt.Fprintf(&docs, "---\n"+format+"\n", args...) }
+	hosts, routers := 2+r.IntN(2), 1+r.IntN(2)
+	for i := range hosts {
+		doc("{kind: Node, name: host%d, role: host, address: 192.168.56.%d, interface: eth0}", i, 10+i)
+		from = append(from, fmt.Sprintf("host%d", i))
+	}
+	for i := range routers {
+		fmt.Fprintf(&machines, `  - name: router%[1]d
+    interfaces:
+      - {name: eth0, network: lan, address: 192.168.56.%[2]d}
+      - {name: eth1, network: wan, address: 203.0.113.%[2]d}
+    gateway: 203.0.113.1
+`, i, 100+i)
+		doc("{kind: Node, name: router%d, role: router, address: 192.168.56.%d, interface: eth0, uplink: eth1}", i, 100+i)
+		from = append(from, fmt.Sprintf("router%d", i))
+	}
+	var subnets []string
+	vpcs := 2 + r.IntN(2)
+	for v := range vpcs {
+		doc("{kind: VPC, name: v%d, cidrs: [10.%d.0.0/16, 10.%d.0.0/20]}", v, 10+v, 20+v)
+		for s := range 1 + r.IntN(2) {
+			name := fmt.Sprintf("v%ds%d", v, s)
+			// The internet has a way back to what is not translated by one router alone.
+			nat := routers > 1 || r.IntN(2) == 0
+			doc("{kind: Subnet, name: %s, vpc: v%d, cidr: 10.%d.%d.0/%d, router: router%d, nat: %v}",
+				name, v, 10*(1+s)+v, s, 24+4*r.IntN(2), r.IntN(routers), nat)
+			subnets = append(subnets, name)
+		}
+	}
+	for i := range 6 {
+		name := fmt.Sprintf("p%d", i)
+		doc("{kind: Port, name: %s, subnet: %s, node: host%d}", name, subnets[r.IntN(len(subnets))], r.IntN(hosts))
+		from = append(from, name)
+	}
+	nobodys := []string{"10.10.0.14", "10.11.5.5", fmt.Sprintf("10.%d.0.1", 10+vpcs-1)}
+	to := append(slices.Clone(from), nobodys...)
+	if routers == 1 {
+		from = append(from, internet)
+	}
+	to = append(to, internet)
+	var d drawn
+	for _, a := range from {
+		for _, b := range to {
+			// How hosts reach the internet is their own affair.
+			outside := a == internet || b == internet
+			if a != b && (!outside || !strings.HasPrefix(a, "host") && !strings.HasPrefix(b, "host")) {
+				d.pairs = append(d.pairs, [2]string{a, b})
+			}
+		}
+	}
+	d.yaml = fmt.Sprintf(`kind: Lab
+name: drawn
+networks: [{name: lan, cidr: 192.168.56.0/24}, {name: wan, cidr: 203.0.113.0/24}]
+machines:
+%s  - name: internet
+    interfaces: [{name: eth0, network: wan, address: 203.0.113.1}]
+    gateway: 203.0.113.100
+%s`, machines.String(), docs.String())
+	return d
+}
+
+// foretold is what `sarn trace` says of a packet, and what real ones should show then.
+type foretold struct {
+	reach.Trace
+	expect string // a line of a LabTest
+	seen   string // part of what the lab says; the test of allow and hops is the lab's own
+}
+
+// foretell asks `sarn trace` about a packet.
+func (f fabric) foretell(from, to string) foretold {
+	out, code := f.try("trace", from, to, "-o", "json")
+	var t foretold
+	if err := json.Unmarshal([]byte(out), &t.Trace); err != nil {
+		f.Errorf("trace %s %s: exit code %d, %v:\n%s", from, to, code, err, out)
+		return t
+	}
+	if (code == 0) != t.Answered || t.Unknown() {
+		f.Errorf("trace %s %s: exit code %d:\n%s", from, to, code, out)
+	}
+	if from == internet {
+		from = "internet"
+	}
+	t.expect = fmt.Sprintf("  - {from: %s, to: %s, allow: %v", from, t.To, t.Answered)
+	if t.Answered {
+		t.expect += ", hops: " + hops(t.Request.Routers())
+	}
+	t.expect += "}\n"
+	switch v := t.Request.Verdict; {
+	case v.Outcome == reach.Dropped:
+		t.seen = "no answer"
+	case v.ICMP == "communication prohibited":
+		t.seen = "prohibited"
+	case v.Outcome == reach.Rejected:
+		t.seen = "unreachable"
+	}
+	if v := t.Request.Verdict; v.Outcome == reach.Rejected && v.Name != t.From {
+		t.seen += ", says " + v.Name
+	}
+	return t
+}
+
+// hops writes a path as a LabTest has it: just how long it is, if it is not known who on
+// it has a way back to the sender and can tell of itself.
+func hops(path []netip.Addr) string {
+	words := make([]string, len(path))
+	for i, a := range path {
+		if !a.IsValid() {
+			return strconv.Itoa(len(path))
+		}
+		words[i] = a.String()
+	}
+	return "[" + strings.Join(words, ", ") + "]"
+}
+
+// told is how many refusals a kernel sends one sender at once: ip_rt_error_burst of
+// net/ipv4/route.c.
+const told = 5
+
+// fewer leaves out what a sender would not be told of.
+func fewer(all []foretold) []foretold {
+	refused := map[[2]string]int{}
+	return slices.DeleteFunc(all, func(t foretold) bool {
+		v := t.Request.Verdict
+		if v.Outcome != reach.Rejected {
+			return false
+		}
+		refused[[2]string{t.From, v.Name}]++
+		return refused[[2]string{t.From, v.Name}] > told
+	})
+}
+
+// TestReachIsRight holds what reach foretells for random fabrics against real packets:
+// whether each pair's pings are answered, by which way, and if not, who refuses and how.
+// SARN_SEED=N draws the fabrics of an earlier run again.
+func TestReachIsRight(t *testing.T) {
+	seed := rand.Uint64()
+	if s := os.Getenv("SARN_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatalf("SARN_SEED=%s is not a number", s)
+		}
+	}
+	r := rand.New(rand.NewPCG(seed, 0))
+	for i := range 3 {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			d := drawFabric(r)
+			dir := t.TempDir()
+			file, expectations := filepath.Join(dir, "lab.yaml"), filepath.Join(dir, "test.yaml")
+			write := func(file, text string) {
+				if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write(file, d.yaml)
+			f := upFile(t, file)
+			all := fewer(f.foretellAll(d))
+			text := "kind: LabTest\nexpect:\n"
+			for _, one := range all {
+				text += one.expect
+			}
+			write(expectations, text)
+			f.compare(all, expectations)
+			if t.Failed() {
+				t.Logf("SARN_SEED=%d\n%s", seed, d.yaml)
+			}
+		})
+	}
+}
+
+// foretellAll asks about every pair, a few at a time.
+func (f fabric) foretellAll(d drawn) []foretold {
+	all := make([]foretold, len(d.pairs))
+	room := make(chan struct{}, runtime.NumCPU())
+	var wg sync.WaitGroup
+	for i, pair := range d.pairs {
+		room <- struct{}{}
+		wg.Go(func() {
+			all[i] = f.foretell(pair[0], pair[1])
+			<-room
+		})
+	}
+	wg.Wait()
+	return all
+}
+
+// compare sends the packets.
+func (f fabric) compare(all []foretold, expectations string) {
+	f.Helper()
+	out, _ := f.try("lab", "test", expectations, "-o", "json")
+	var verdicts []struct {
+		Seen string
+		OK   bool
+	}
+	if err := json.Unmarshal([]byte(out), &verdicts); err != nil || len(verdicts) != len(all) {
+		f.Fatalf("lab test: %v:\n%s", err, out)
+	}
+	answered, refused := 0, 0
+	for i, v := range verdicts {
+		want := all[i]
+		if !v.OK || !strings.Contains(v.Seen, want.seen) {
+			words, _ := json.MarshalIndent(want.Trace, "", "  ")
+			f.Errorf("foretold:%s\nseen: %s, want %q:\n%s", want.expect, v.Seen, want.seen, words)
+		}
+		if want.Answered {
+			answered++
+		} else {
+			refused++
+		}
+	}
+	if answered == 0 || refused == 0 {
+		f.Errorf("%d answered and %d refused: the fabric shows too little", answered, refused)
+	}
+}
