@@ -203,6 +203,8 @@ func (r *traceReport) words() string {
 		return fmt.Sprintf("%s, and the answer comes back by %s", r.Request.Verdict, nameWords(r.Reply.Hops))
 	case r.Reply != nil:
 		return fmt.Sprintf("%s, but not its answer: %s", r.Request.Verdict, r.Reply.Verdict)
+	case r.Notice != nil && !r.Told():
+		return fmt.Sprintf("%s; %s is not told: %s", r.Request.Verdict, r.From, r.Notice.Verdict)
 	}
 	return r.Request.Verdict.String()
 }

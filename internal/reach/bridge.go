@@ -44,14 +44,14 @@ func (w *walk) transmit(at *namespace, r route, next netip.Addr, p packet) *Verd
 	if r.outside || link.Name == at.node.Uplink && link.Name != at.node.Interface {
 		return w.goOutside(at, link.Name, p)
 	}
-	return w.nobody(link.Name, next)
+	return w.nobody(at, link.Name, next, p)
 }
 
 // nobody ends the walk of a packet whose next hop answers no ARP request.
-func (w *walk) nobody(link string, next netip.Addr) *Verdict {
+func (w *walk) nobody(at *namespace, link string, next netip.Addr, p packet) *Verdict {
 	by := fmt.Sprintf("ip neigh: nobody answers for %s on %s", next, link)
 	w.decided(by)
-	return w.reject(hostUnreachable, by)
+	return w.reject(at, p, hostUnreachable, by)
 }
 
 // onUnderlay returns the node that answers for the next hop.
@@ -84,7 +84,7 @@ func (w *walk) intoPair(at *namespace, link netstate.Link, next netip.Addr, p pa
 	if port.Master == "" {
 		ok, how := w.answers(other.at, other.link, ask.from, next)
 		if !ok {
-			return w.nobody(link.Name, next)
+			return w.nobody(at, link.Name, next, p)
 		}
 		w.decided("arp: " + how)
 		return w.input(other.at, other.link, p)
@@ -113,7 +113,7 @@ func (w *walk) askBridge(host *namespace, port netstate.Link, next netip.Addr, f
 	m := match{family: netstate.FamilyBridge, in: port.Name, frame: &f}
 	if e := w.evaluate(host, "prerouting", &m); e.ends() {
 		w.enter(host, port.Name, p)
-		return "", w.conclude(e, "its ARP request: ")
+		return "", w.conclude(host, p, e, "its ARP request: ")
 	}
 	w.pending = nil // what is said of the packet itself is enough
 	if ok, how := w.answers(host, port.Master, f.arp.from, next); ok {
@@ -133,7 +133,7 @@ func (w *walk) askBridge(host *namespace, port netstate.Link, next netip.Addr, f
 	if w.err != nil {
 		return "", w.stop("%v", w.err)
 	}
-	return "", w.nobody(link, next)
+	return "", w.nobody(at, link, next, p)
 }
 
 // fromPort takes a frame in by a bridge's port.
@@ -147,7 +147,7 @@ func (w *walk) fromPort(host *namespace, port netstate.Link, f frame, p packet) 
 	switch {
 	case e.ends():
 		w.enter(host, port.Name, p)
-		return w.conclude(e, "")
+		return w.conclude(host, p, e, "")
 	case mine:
 		return w.input(host, port.Master, p)
 	}
@@ -177,7 +177,7 @@ func (w *walk) intoBridge(at *namespace, bridge netstate.Link, next netip.Addr, 
 		}
 	}
 	if mac == "" {
-		return w.nobody(bridge.Name, next)
+		return w.nobody(at, bridge.Name, next, p)
 	}
 	return w.toPort(at, bridge.Name, nil, frame{src: at.mac(bridge.Name), dst: mac, packet: &p}, p, "output")
 }

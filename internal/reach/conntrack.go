@@ -6,6 +6,7 @@ import "net/netip"
 const (
 	ctNew         = "new"
 	ctEstablished = "established"
+	ctRelated     = "related"
 	ctInvalid     = "invalid"
 )
 
@@ -40,8 +41,19 @@ func (w *walk) find(at *namespace, p packet) (c *connection, answers bool) {
 }
 
 // state is what connection tracking says of a packet that comes in. What answers
-// nothing that was seen is invalid, except for UDP, which opens a connection.
+// nothing that was seen is invalid, except for UDP, which opens a connection. An ICMP
+// error is related to what it is about, before or after its translation.
 func (w *walk) state(at *namespace, p packet) string {
+	if p.about != nil {
+		for _, c := range w.tracked[at] {
+			out := c.asked
+			out.src = c.source
+			if about := p.about.tuple(); about == out.tuple() || about == c.asked.tuple() {
+				return ctRelated
+			}
+		}
+		return ctInvalid
+	}
 	c, answers := w.find(at, p)
 	switch {
 	case answers:
@@ -54,6 +66,9 @@ func (w *walk) state(at *namespace, p packet) string {
 
 // restore gives an answer the address that its question came from.
 func (w *walk) restore(at *namespace, p *packet) {
+	if p.about != nil {
+		return // who rejects a translated packet is outside, of which nothing is known
+	}
 	if c, answers := w.find(at, *p); answers && c.source != c.asked.src {
 		w.decided("conntrack: " + addressText(p.dst) + " stands for " + addressText(c.asked.src))
 		p.dst = c.asked.src
@@ -64,7 +79,7 @@ func (w *walk) restore(at *namespace, p *packet) {
 func (w *walk) confirm(at *namespace, p packet, src netip.Addr) {
 	asked := p
 	asked.src = src
-	if c, _ := w.find(at, asked); c != nil || p.reply {
+	if c, _ := w.find(at, asked); c != nil || p.reply || p.about != nil {
 		return
 	}
 	w.tracked[at] = append(w.tracked[at], &connection{asked: asked, source: p.src})

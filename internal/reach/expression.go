@@ -75,6 +75,8 @@ func icmpType(m *match) (string, bool) {
 	switch {
 	case m.packet == nil || m.packet.protocol != ICMP:
 		return "", false
+	case m.packet.about != nil:
+		return "destination-unreachable", true
 	case m.packet.reply:
 		return "echo-reply", true
 	}

@@ -176,16 +176,15 @@ func (n *Network) Trace(from Start, p Packet) (*Trace, error) {
 		return nil, err
 	}
 	t.Request = Walk{w.hops, verdict}
-	if t.Delivered = verdict.Outcome == Delivered; !t.Delivered {
-		return t, nil
+	if t.Delivered = verdict.Outcome == Delivered; t.Delivered {
+		reply := w.answer()
+		t.Reply, t.Answered = &reply, reply.Verdict.Outcome == Delivered
 	}
-	reply := w.answer()
-	if w.err != nil {
-		return nil, w.err
+	if verdict.Outcome == Rejected && w.refuser != w.origin {
+		notice := w.notice()
+		t.Notice = &notice
 	}
-	t.Reply = &reply
-	t.Answered = reply.Verdict.Outcome == Delivered
-	return t, nil
+	return t, w.err
 }
 
 // ephemeral is the source port of what is sent; any would do.

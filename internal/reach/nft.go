@@ -36,12 +36,12 @@ type ending struct {
 func (e ending) ends() bool { return e.err != nil || e.word == "drop" || e.word == "reject" }
 
 // conclude ends the walk in its present hop.
-func (w *walk) conclude(e ending, what string) *Verdict {
+func (w *walk) conclude(at *namespace, p packet, e ending, what string) *Verdict {
 	switch {
 	case e.err != nil:
 		return w.stop("%v", e.err)
 	case e.word == "reject":
-		return w.reject(e.icmp, what+e.by)
+		return w.reject(at, p, e.icmp, what+e.by)
 	}
 	return w.finish(Dropped, Drops, what+e.by)
 }
@@ -53,7 +53,7 @@ func (w *walk) hook(at *namespace, name string, m *match) *Verdict {
 	w.decided(w.pending...)
 	w.pending = nil
 	if e.ends() {
-		return w.conclude(e, "")
+		return w.conclude(at, *m.packet, e, "")
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func trace(t testing.TB, n *reach.Network, from reach.Start, p reach.Packet) *re
 func told(tr *reach.Trace) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s to %s, %s: delivered %v, answered %v\n", tr.From, tr.To, tr.What, tr.Delivered, tr.Answered)
-	for _, w := range []*reach.Walk{&tr.Request, tr.Reply} {
+	for _, w := range []*reach.Walk{&tr.Request, tr.Reply, tr.Notice} {
 		if w == nil {
 			continue
 		}

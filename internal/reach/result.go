@@ -40,6 +40,14 @@ type Trace struct {
 	Request   Walk `json:"request"`
 	// Reply is the way of the answer; nil if there is nothing to answer.
 	Reply *Walk `json:"reply,omitempty"`
+	// Notice is the way of the ICMP message with which a machine on the way rejects the
+	// packet; nil if none does.
+	Notice *Walk `json:"notice,omitempty"`
+}
+
+// Told reports whether the sender hears that the packet is rejected.
+func (t *Trace) Told() bool {
+	return t.Request.Verdict.Outcome == Rejected && (t.Notice == nil || t.Notice.Verdict.Outcome == Delivered)
 }
 
 // Unknown reports whether the data do not tell what becomes of the packet.

@@ -206,6 +206,32 @@ func TestAnswerIsLost(t *testing.T) {
 	}
 }
 
+// TestNotice: who rejects a packet tells its sender, if there is a way.
+func TestNotice(t *testing.T) {
+	nobody := reach.Packet{Destination: ip("10.10.10.99")}
+	got := trace(t, network(fabric(), nil), port("vm1"), nobody)
+	if !got.Told() || path(got.Notice) != "router host1 vm1" || got.Notice.Hops[0].Source != "192.168.56.101" {
+		t.Errorf("want the router's word to come back:\n%s", told(got))
+	}
+	got = trace(t, network(fabric(), nil), port("vm1"), reach.Packet{Destination: ip("10.20.10.10")})
+	if !got.Told() || path(got.Notice) != "host1 vm1" || got.Notice.Hops[0].Source != "10.10.10.2" {
+		t.Errorf("want the host's word to come back:\n%s", told(got))
+	}
+	got = trace(t, network(fabric(), nil), reach.Start{Node: "host1"}, reach.Packet{Destination: ip("10.10.77.1")})
+	if !got.Told() || got.Notice != nil {
+		t.Errorf("who rejects its own packet needs no notice:\n%s", told(got))
+	}
+	deaf := network(fabric(), func(node string, m netstate.Machine) {
+		if node == "host1" {
+			m[""].Routes = without(m[""].Routes, func(r netstate.Route) bool { return r.Table == 10000 && r.Dst.IsSingleIP() })
+		}
+	})
+	got = trace(t, deaf, port("vm1"), nobody)
+	if got.Told() || got.Notice == nil || got.Notice.Verdict.Name != "host1" {
+		t.Errorf("host1 has no way for the router's word:\n%s", told(got))
+	}
+}
+
 // TestNoRuleIsAHole: what keeps VPCs apart is the rule that chooses the subnet's table.
 // Without it the host's main table decides, and only the answer is refused.
 func TestNoRuleIsAHole(t *testing.T) {

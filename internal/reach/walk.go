@@ -14,6 +14,8 @@ type packet struct {
 	sport, dport uint16
 	ttl          int
 	reply        bool // an echo reply, or the second packet of a TCP connection
+	// about is the packet that an ICMP error is about.
+	about *packet
 }
 
 // back returns the answer to p.
@@ -31,6 +33,8 @@ type walk struct {
 	origin  *namespace // where the request began; nil for outside
 	asked   packet     // as it began
 	end     *namespace // where it was delivered; nil for outside
+	refuser *namespace // where it was rejected
+	refused packet     // as it was rejected
 	arrived packet     // as it was delivered
 	gate    end        // the device by which it went out, or came in
 	tracked map[*namespace][]*connection
@@ -66,7 +70,10 @@ func (w *walk) drop(by string) *Verdict {
 	return w.finish(Dropped, Drops, by)
 }
 
-func (w *walk) reject(icmp, by string) *Verdict {
+func (w *walk) reject(at *namespace, p packet, icmp, by string) *Verdict {
+	if p.about == nil && !p.reply {
+		w.refuser, w.refused = at, p
+	}
 	v := w.finish(Rejected, Refuses, by)
 	v.ICMP = icmp
 	return v
@@ -87,20 +94,20 @@ func (w *walk) output(at *namespace, p packet) Verdict {
 	}
 	switch {
 	case !found:
-		return *w.reject(netUnreachable, "ip route: no rule's table has a route")
+		return *w.reject(at, p, netUnreachable, "ip route: no rule's table has a route")
 	case r.Type == foreign, r.Type == broadcast:
 		return *w.stop("ip route %s", r.text)
 	case r.Type == netstate.Blackhole:
 		return *w.drop("ip route " + r.text)
 	case r.Type != netstate.Unicast && r.Type != local:
-		return *w.reject(refusal(r.Type), "ip route "+r.text)
+		return *w.reject(at, p, refusal(r.Type), "ip route "+r.text)
 	}
 	if !p.src.IsValid() {
 		if p.src = at.source(r, p.dst); r.Type == local {
 			p.src = p.dst
 		}
 	}
-	if !p.reply {
+	if !p.reply && p.about == nil {
 		w.asked = p
 	}
 	w.shows(p)
@@ -135,7 +142,7 @@ func (w *walk) input(at *namespace, dev string, p packet) *Verdict {
 		return w.drop(d.dropped)
 	case d.icmp != "":
 		w.decided(d.words()...)
-		return w.reject(d.icmp, d.words()[len(d.words())-1])
+		return w.reject(at, p, d.icmp, d.words()[len(d.words())-1])
 	case kind == foreign, kind == broadcast:
 		w.decided(d.words()...)
 		return w.stop("ip route %s", d.route.text)
@@ -156,7 +163,7 @@ func (w *walk) forward(at *namespace, r route, p packet, m match) *Verdict {
 	w.hop().Action = Forwards
 	w.hop().Address = w.speaks(at, p.src)
 	if p.ttl <= 1 {
-		return w.reject(timeExceeded, "the packet's time to live has ended")
+		return w.reject(at, p, timeExceeded, "the packet's time to live has ended")
 	}
 	p.ttl--
 	m.packet, m.out = &p, r.Link
@@ -204,7 +211,7 @@ func (w *walk) deliver(at *namespace, p packet) *Verdict {
 	if len(w.hops) == 1 {
 		do = Sends // to itself
 	}
-	if p.reply {
+	if p.reply || p.about != nil {
 		if v := w.expected(at, p); v != nil {
 			return v
 		}
@@ -219,7 +226,7 @@ func (w *walk) expected(at *namespace, p packet) *Verdict {
 	switch {
 	case at != w.origin:
 		return w.drop("nobody here waits for this answer: the question came from " + w.asker())
-	case p.src != w.asked.dst:
+	case p.about == nil && p.src != w.asked.dst:
 		return w.drop(fmt.Sprintf("the answer comes from %s, and %s was asked", addressText(p.src), addressText(w.asked.dst)))
 	}
 	return nil
@@ -245,6 +252,13 @@ func (w *walk) answer() Walk {
 	return Walk{w.hops, v}
 }
 
+// notice walks the ICMP error from who rejected the request to who sent it.
+func (w *walk) notice() Walk {
+	w.hops = nil
+	v := w.output(w.refuser, packet{dst: w.refused.src, protocol: ICMP, ttl: DefaultTTL, about: &w.refused})
+	return Walk{w.hops, v}
+}
+
 // outsideName is what people call the world beyond the uplinks.
 const outsideName = "outside"
 
@@ -252,7 +266,7 @@ const outsideName = "outside"
 func (w *walk) goOutside(at *namespace, link string, p packet) *Verdict {
 	w.hops = append(w.hops, Hop{Name: outsideName, Decided: []string{}})
 	w.shows(p)
-	if p.reply {
+	if p.reply || p.about != nil {
 		if v := w.expected(nil, p); v != nil {
 			return v
 		}
