@@ -207,7 +207,7 @@ func TestReachIsRight(t *testing.T) {
 				text += one.expect
 			}
 			write(expectations, text)
-			f.compare(all, expectations)
+			f.compare(all, expectations, false)
 			if t.Failed() {
 				t.Logf("SARN_SEED=%d\n%s", seed, d.yaml)
 			}
@@ -231,8 +231,9 @@ func (f fabric) foretellAll(d drawn) []foretold {
 	return all
 }
 
-// compare sends the packets.
-func (f fabric) compare(all []foretold, expectations string) {
+// compare sends the packets. Who refuses must be heard, unless many refusals of answers
+// may have used up what a kernel sends.
+func (f fabric) compare(all []foretold, expectations string, quiet bool) {
 	f.Helper()
 	out, _ := f.try("lab", "test", expectations, "-o", "json")
 	var verdicts []struct {
@@ -245,6 +246,9 @@ func (f fabric) compare(all []foretold, expectations string) {
 	answered, refused := 0, 0
 	for i, v := range verdicts {
 		want := all[i]
+		if quiet && v.OK && v.Seen == "no answer" {
+			want.seen = v.Seen
+		}
 		circles := want.Request.Verdict.ICMP == "time exceeded" // which is no denial to the lab
 		if !v.OK && !circles || !strings.Contains(v.Seen, want.seen) {
 			words, _ := json.MarshalIndent(want.Trace, "", "  ")

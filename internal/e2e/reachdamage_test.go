@@ -49,7 +49,7 @@ func noAddress(prefix string) func(netstate.Machine) {
 func sysctl(name, value string) func(netstate.Machine) {
 	return func(m netstate.Machine) {
 		s := netstate.Sysctl{Name: "net/ipv4/conf/" + name, Value: value}
-		m[""].Sysctls = append([]netstate.Sysctl{s}, m[""].Sysctls...)
+		m[""].Sysctls = append(m[""].Sysctls, s)
 	}
 }
 
@@ -204,5 +204,5 @@ func (f fabric) compareDamaged(network *reach.Network) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		f.Fatal(err)
 	}
-	f.compare(all, file)
+	f.compare(all, file, true)
 }

@@ -14,10 +14,11 @@ type frame struct {
 	packet   *packet
 }
 
-// request asks by ARP who has an address.
+// request asks by ARP who has an address, or answers that.
 type request struct {
 	mac      string
 	from, to netip.Addr
+	reply    bool
 }
 
 // transmit sends a packet by the route's device to the next hop.
@@ -122,10 +123,10 @@ func (w *walk) askBridge(host *namespace, port netstate.Link, next netip.Addr, f
 	}
 	for _, l := range host.state.Links {
 		guest := host.peers[l.Name]
-		if l.Master != port.Master || l.Name == port.Name || guest.at == nil || l.Isolated && port.Isolated || !host.up(l.Name) {
+		if l.Master != port.Master || l.Name == port.Name || l.Isolated && port.Isolated {
 			continue
 		}
-		if ok, how := w.answers(guest.at, guest.link, f.arp.from, next); ok {
+		if ok, how := w.guestAnswers(host, l, f.arp.from, next); ok {
 			w.decided(fmt.Sprintf("arp: %s answers for %s (%s)", guest.at.name, next, how))
 			return guest.at.mac(guest.link), nil
 		}
@@ -134,6 +135,23 @@ func (w *walk) askBridge(host *namespace, port netstate.Link, next netip.Addr, f
 		return "", w.stop("%v", w.err)
 	}
 	return "", w.nobody(at, link, next, p)
+}
+
+// guestAnswers is answers for who is behind a bridge's port, if the port may answer that.
+func (w *walk) guestAnswers(host *namespace, port netstate.Link, from, to netip.Addr) (bool, string) {
+	guest := host.peers[port.Name]
+	if guest.at == nil || !host.up(port.Name) || !guest.at.up(guest.link) {
+		return false, ""
+	}
+	ok, how := w.answers(guest.at, guest.link, from, to)
+	if !ok {
+		return false, ""
+	}
+	mac := guest.at.mac(guest.link)
+	f := frame{src: mac, arp: &request{mac: mac, from: to, to: from, reply: true}}
+	e := w.evaluate(host, "prerouting", &match{family: netstate.FamilyBridge, in: port.Name, frame: &f})
+	w.pending = nil
+	return !e.ends(), how
 }
 
 // fromPort takes a frame in by a bridge's port.
@@ -152,7 +170,7 @@ func (w *walk) fromPort(host *namespace, port netstate.Link, f frame, p packet) 
 		return w.input(host, port.Master, p)
 	}
 	w.enter(host, port.Name, p)
-	w.hop().Action = Forwards
+	w.hop().Action = Bridges
 	return w.toPort(host, port.Master, &port, f, p, "forward")
 }
 
@@ -168,10 +186,10 @@ func (w *walk) intoBridge(at *namespace, bridge netstate.Link, next netip.Addr, 
 	asker := w.asksAs(at, bridge.Name, next, p)
 	for _, l := range at.state.Links {
 		guest := at.peers[l.Name]
-		if mac != "" || l.Master != bridge.Name || guest.at == nil || !at.up(l.Name) {
+		if mac != "" || l.Master != bridge.Name {
 			continue
 		}
-		if ok, how := w.answers(guest.at, guest.link, asker, next); ok {
+		if ok, how := w.guestAnswers(at, l, asker, next); ok {
 			w.decided(fmt.Sprintf("arp: %s answers for %s (%s)", guest.at.name, next, how))
 			mac = guest.at.mac(guest.link)
 		}

@@ -24,7 +24,7 @@ var selectors = map[string]func(*match) (value string, ok bool){
 	"arp saddr ether": func(m *match) (string, bool) { return ofARP(m, func(r *request) string { return r.mac }) },
 	"arp saddr ip":    func(m *match) (string, bool) { return ofARP(m, func(r *request) string { return r.from.String() }) },
 	"arp daddr ip":    func(m *match) (string, bool) { return ofARP(m, func(r *request) string { return r.to.String() }) },
-	"arp operation":   func(m *match) (string, bool) { return ofARP(m, func(*request) string { return "request" }) },
+	"arp operation":   func(m *match) (string, bool) { return ofARP(m, (*request).operation) },
 	"ip saddr":        func(m *match) (string, bool) { return ofPacket(m, func(p *packet) string { return p.src.String() }) },
 	"ip daddr":        func(m *match) (string, bool) { return ofPacket(m, func(p *packet) string { return p.dst.String() }) },
 	"ip protocol": func(m *match) (string, bool) {
@@ -48,6 +48,13 @@ func (f *frame) etherType() string {
 		return "arp"
 	}
 	return "ip"
+}
+
+func (r *request) operation() string {
+	if r.reply {
+		return "reply"
+	}
+	return "request"
 }
 
 func ofFrame(m *match, of func(*frame) string) (string, bool) {

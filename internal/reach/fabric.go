@@ -22,6 +22,9 @@ type namespace struct {
 	name  string // for people
 	state *netstate.State
 	peers map[string]end // devices of pairs: the other end
+	// links by name, devices by alias, settings by name.
+	links, devices map[string]*netstate.Link
+	settings       map[string]string
 	// addresses are netstate's and those that are taken for granted. Their order is
 	// that in which a source address is chosen.
 	addresses []address
@@ -76,10 +79,10 @@ func (f *fabric) machine(name string) map[string]*namespace {
 	}
 	m := map[string]*namespace{}
 	for netns, s := range states {
-		m[netns] = &namespace{node: node, netns: netns, name: name, state: s, peers: map[string]end{}}
+		m[netns] = newNamespace(node, netns, s)
 	}
 	if m[""] == nil {
-		m[""] = &namespace{node: node, name: name, state: &netstate.State{}, peers: map[string]end{}}
+		m[""] = newNamespace(node, "", &netstate.State{})
 	}
 	f.guests(m, node)
 	for _, at := range m {
@@ -95,6 +98,23 @@ func (f *fabric) machine(name string) map[string]*namespace {
 	return m
 }
 
+func newNamespace(node *Node, netns string, s *netstate.State) *namespace {
+	n := &namespace{
+		node: node, netns: netns, name: netns, state: s, peers: map[string]end{},
+		links: map[string]*netstate.Link{}, devices: map[string]*netstate.Link{}, settings: map[string]string{},
+	}
+	if netns == "" {
+		n.name = node.Name
+	}
+	for i, l := range s.Links {
+		n.links[l.Name], n.devices[l.Alias] = &s.Links[i], &s.Links[i]
+	}
+	for _, y := range s.Sysctls {
+		n.settings[y.Name] = y.Value
+	}
+	return n
+}
+
 // guests names the namespaces of the node's ports, and makes up one for each VM that is
 // behind a tap.
 func (f *fabric) guests(m map[string]*namespace, node *Node) {
@@ -105,7 +125,7 @@ func (f *fabric) guests(m map[string]*namespace, node *Node) {
 			continue
 		}
 		if at := m[p.Netns]; p.Netns != "" && at != nil {
-			if at.name == node.Name {
+			if at.name == p.Netns {
 				at.name = p.Name
 			}
 			continue
@@ -114,26 +134,19 @@ func (f *fabric) guests(m map[string]*namespace, node *Node) {
 		if tap == nil || tap.Kind != netstate.Tap {
 			continue
 		}
-		at := &namespace{node: node, netns: "behind " + tap.Name, name: p.Name, peers: map[string]end{device: {host, tap.Name}}}
-		at.state = &netstate.State{
+		at := newNamespace(node, "behind "+tap.Name, &netstate.State{
 			Links:     []netstate.Link{{Name: device, MAC: p.MAC, Up: true}},
 			Addresses: []netstate.Address{{Link: device, Prefix: p.Address}},
 			Routes:    []netstate.Route{{Table: netstate.MainTable, Dst: everywhere, Via: p.Gateway, Link: device}},
-		}
-		host.peers[tap.Name] = end{at, device}
+		})
+		at.name = p.Name
+		at.peers[device], host.peers[tap.Name] = end{host, tap.Name}, end{at, device}
 		m[at.netns] = at
 	}
 }
 
 // device returns the host's end of a port, which its alias names.
-func (n *namespace) device(port string) *netstate.Link {
-	for i, l := range n.state.Links {
-		if l.Alias == netstate.Mark+" port "+port {
-			return &n.state.Links[i]
-		}
-	}
-	return nil
-}
+func (n *namespace) device(port string) *netstate.Link { return n.devices[netstate.Mark+" port "+port] }
 
 // guest returns the namespace that the port's packets come from.
 func (f *fabric) guest(p *Port) (*namespace, error) {
@@ -188,10 +201,8 @@ func (n *namespace) hasAddress(link string) bool {
 // link returns the device of that name, or nil. The machine's own interfaces need not
 // be in the state.
 func (n *namespace) link(name string) *netstate.Link {
-	for i, l := range n.state.Links {
-		if l.Name == name {
-			return &n.state.Links[i]
-		}
+	if l := n.links[name]; l != nil {
+		return l
 	}
 	if name == "lo" || n.netns == "" && (name == n.node.Interface || name == n.node.Uplink) {
 		return &netstate.Link{Name: name, Up: true}
@@ -216,12 +227,7 @@ func (n *namespace) mac(link string) string {
 
 // sysctl returns a device's setting in net/ipv4/conf, "" if Sarn does not make it.
 func (n *namespace) sysctl(link, name string) string {
-	for _, s := range n.state.Sysctls {
-		if s.Name == "net/ipv4/conf/"+link+"/"+name {
-			return s.Value
-		}
-	}
-	return ""
+	return n.settings["net/ipv4/conf/"+link+"/"+name]
 }
 
 // on reports whether a device's switch is on.

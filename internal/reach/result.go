@@ -80,6 +80,7 @@ type Action string
 const (
 	Sends    Action = "sends"
 	Forwards Action = "forwards"
+	Bridges  Action = "bridges" // forwards it as a frame, which traceroute does not show
 	Receives Action = "receives"
 	Refuses  Action = "refuses" // and says so by ICMP
 	Drops    Action = "drops"
@@ -89,7 +90,7 @@ const (
 // Hop is one network namespace on the way of a packet.
 type Hop struct {
 	Node  string `json:"node,omitempty"`  // empty outside
-	Netns string `json:"netns,omitempty"` // on the node; empty for the node's own
+	Netns string `json:"netns,omitempty"` // on the node; empty for the node's own; "behind DEVICE" for a VM
 	Name  string `json:"name"`            // for people: a port, a node or "outside"
 	// Address is where traceroute sees a machine that forwards.
 	Address netip.Addr `json:"address,omitzero"`

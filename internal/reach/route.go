@@ -136,8 +136,10 @@ func (f *fabric) table(n *namespace, table uint32, dst netip.Addr) (best route, 
 		}
 	}
 	for _, r := range n.routes {
-		dead := r.Type == netstate.Unicast && !n.up(r.Link)
-		if r.Table == table && r.Dst.Contains(dst) && !dead && (!ok || r.Dst.Bits() > best.Dst.Bits()) {
+		if r.Table != table || !r.Dst.Contains(dst) || ok && r.Dst.Bits() <= best.Dst.Bits() {
+			continue
+		}
+		if dead := r.Type == netstate.Unicast && !n.up(r.Link); !dead {
 			best, ok = r, true
 		}
 	}
