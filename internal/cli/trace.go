@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -103,26 +104,9 @@ func (t *tracing) check(cmd *cobra.Command) error {
 }
 
 func (a *app) trace(ctx context.Context, t *tracing, from, to string) error {
-	defer a.patience("the controller")()
-	if err := t.load(ctx); err != nil {
-		return err
-	}
-	start, err := t.start(from)
+	start, foretold, err := a.foretell(ctx, t, from, to)
 	if err != nil {
 		return err
-	}
-	p := reach.Packet{Protocol: reach.Protocol(t.protocol), Port: t.port}
-	if p.Destination, err = t.target(to); err != nil {
-		return err
-	}
-	network := reach.New(t.world, func(node string) (netstate.Machine, error) {
-		now, err := t.client.Compiled(ctx, node)
-		t.revisions[node] = now.Revision
-		return now.State, err
-	})
-	foretold, err := network.Trace(start, p)
-	if err != nil {
-		return traceError(err)
 	}
 	r := &traceReport{Trace: foretold, Revisions: t.revisions}
 	if t.live {
@@ -137,6 +121,32 @@ func (a *app) trace(ctx context.Context, t *tracing, from, to string) error {
 		return err
 	}
 	return r.verdict()
+}
+
+// foretell walks the packet, and says where it begins.
+func (a *app) foretell(ctx context.Context, t *tracing, from, to string) (reach.Start, *reach.Trace, error) {
+	defer a.patience("the controller")()
+	if err := t.load(ctx); err != nil {
+		return reach.Start{}, nil, err
+	}
+	start, err := t.start(from)
+	if err != nil {
+		return start, nil, err
+	}
+	p := reach.Packet{Protocol: reach.Protocol(t.protocol), Port: t.port}
+	if p.Destination, err = t.target(to); err != nil {
+		return start, nil, err
+	}
+	network := reach.New(t.world, func(node string) (netstate.Machine, error) {
+		now, err := t.client.Compiled(ctx, node)
+		t.revisions[node] = now.Revision
+		return now.State, err
+	})
+	foretold, err := network.Trace(start, p)
+	if errors.Is(err, reach.ErrNoStart) || errors.Is(err, reach.ErrNoTarget) {
+		err = usageError("%w", err)
+	}
+	return start, foretold, err
 }
 
 // load asks for all intent. What the nodes should hold is asked node by node, for those

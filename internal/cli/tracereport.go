@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -22,14 +21,6 @@ type liveReport struct {
 
 // liveWait is how long --live waits for each answer.
 const liveWait = time.Second
-
-// traceError tells a packet that makes no sense from a controller that does not answer.
-func traceError(err error) error {
-	if errors.Is(err, reach.ErrNoStart) || errors.Is(err, reach.ErrNoTarget) {
-		return usageError("%w", err)
-	}
-	return err
-}
 
 // warnStale says which of the nodes that were met do not hold yet what they should.
 func (a *app) warnStale(ctx context.Context, t *tracing) error {
@@ -175,7 +166,11 @@ func (a *app) printTrace(r *traceReport, to string) error {
 
 func writeHops(b *strings.Builder, hops []reach.Hop) {
 	for i, h := range hops {
-		fmt.Fprintf(b, "%2d  %s %s%s\n", i+1, h.Name, h.Action, deviceWords(h))
+		does := string(h.Action)
+		if h.Action == reach.Stops {
+			does = "does what is not known"
+		}
+		fmt.Fprintf(b, "%2d  %s %s%s\n", i+1, h.Name, does, deviceWords(h))
 		if i > 0 && (h.Source != hops[i-1].Source || h.Destination != hops[i-1].Destination) {
 			fmt.Fprintf(b, "      as %s to %s\n", h.Source, h.Destination)
 		}
@@ -200,7 +195,7 @@ func deviceWords(h reach.Hop) string {
 func (r *traceReport) words() string {
 	switch {
 	case r.Answered:
-		return fmt.Sprintf("%s, and the answer comes back by %s", r.Request.Verdict, nameWords(r.Reply.Hops))
+		return fmt.Sprintf("%s, and the answer comes back %s", r.Request.Verdict, nameWords(r.Reply.Hops))
 	case r.Reply != nil:
 		return fmt.Sprintf("%s, but not its answer: %s", r.Request.Verdict, r.Reply.Verdict)
 	case r.Notice != nil && !r.Told():
@@ -209,7 +204,7 @@ func (r *traceReport) words() string {
 	return r.Request.Verdict.String()
 }
 
-// nameWords lists who forwards.
+// nameWords says by whom the packet is forwarded.
 func nameWords(hops []reach.Hop) string {
 	var words []string
 	for _, h := range hops {
@@ -218,19 +213,20 @@ func nameWords(hops []reach.Hop) string {
 		}
 	}
 	if len(words) == 0 {
-		return "itself"
+		return "directly"
 	}
-	return strings.Join(words, ", ")
+	return "by " + strings.Join(words, ", ")
 }
 
 // differWord begins the line that nobody should overlook.
 const differWord = "DIFFERENT"
 
 func (l *liveReport) words() string {
-	words := fmt.Sprintf("live: no answer (%s), path %s", l.Fate, pathWords(l.Path))
+	words := "live: " + l.Fate
 	if l.Answered {
-		words = fmt.Sprintf("live: answered after %.2f ms, path %s", float64(l.RTT.Microseconds())/1000, pathWords(l.Path))
+		words = fmt.Sprintf("live: answered after %.2f ms", float64(l.RTT.Microseconds())/1000)
 	}
+	words += ", path " + pathWords(l.Path)
 	if l.Differs != "" {
 		return words + "\n" + differWord + ": " + l.Differs
 	}

@@ -25,7 +25,7 @@ func TestTraceLive(t *testing.T) {
 			t.Errorf("trace %s:\n%s", args, out)
 		}
 	}
-	if out := show(5, "vm1", "10.10.10.99"); !strings.Contains(out, "live: no answer (unreachable, says router), path 10.10.10.2, as foretold") {
+	if out := show(5, "vm1", "10.10.10.99"); !strings.Contains(out, "live: unreachable, says router, path 10.10.10.2, as foretold") {
 		t.Error(out)
 	}
 	f.sh("router", "nft 'add table ip other; add chain ip other f { type filter hook forward priority 10; }; add rule ip other f ip daddr "+vm3+" drop'")

@@ -84,7 +84,7 @@ const (
 	Receives Action = "receives"
 	Refuses  Action = "refuses" // and says so by ICMP
 	Drops    Action = "drops"
-	Stops    Action = "?" // nobody can tell
+	Stops    Action = "unknown" // what it does is not known
 )
 
 // Hop is one network namespace on the way of a packet.
