@@ -23,6 +23,9 @@ type drawn struct {
 	pairs [][2]string
 }
 
+// mostPairs is how many pairs of a fabric are tried: a trace is a process each.
+const mostPairs = 90
+
 // drawFabric draws a small fabric: hosts and routers on a LAN, an internet behind the
 // routers, VPCs of a subnet or two, ports anywhere.
 func drawFabric(r *rand.Rand) drawn {
@@ -78,6 +81,8 @@ func drawFabric(r *rand.Rand) drawn {
 			}
 		}
 	}
+	r.Shuffle(len(d.pairs), func(i, j int) { d.pairs[i], d.pairs[j] = d.pairs[j], d.pairs[i] })
+	d.pairs = d.pairs[:min(len(d.pairs), mostPairs)]
 	d.yaml = fmt.Sprintf(`kind: Lab
 name: drawn
 networks: [{name: lan, cidr: 192.168.56.0/24}, {name: wan, cidr: 203.0.113.0/24}]

@@ -92,26 +92,27 @@ func TestRefusals(t *testing.T) {
 		icmp    string
 		reason  string
 	}{
-		"another VPC":                {everyone, port("vm1"), "10.20.10.10", netip.Addr{}, reach.Rejected, "host1", "communication prohibited", "ip route prohibit 10.20.0.0/16"},
-		"another VPC's gateway":      {everyone, port("vm1"), "10.20.10.1", netip.Addr{}, reach.Rejected, "host1", "communication prohibited", "ip route prohibit 10.20.0.0/16"},
-		"nobody's, of a subnet":      {everyone, port("vm1"), "10.10.10.99", netip.Addr{}, reach.Rejected, "router", "host unreachable", "ip route unreachable 10.10.10.0/24"},
-		"nobody's, of no subnet":     {everyone, port("vm1"), "10.10.77.1", netip.Addr{}, reach.Rejected, "host1", "host unreachable", "ip route unreachable 10.10.0.0/16"},
-		"nobody's, from a host":      {everyone, reach.Start{Node: "host1"}, "10.10.77.1", netip.Addr{}, reach.Rejected, "host1", "host unreachable", "ip route unreachable 10.10.0.0/16"},
-		"a private subnet":           {everyone, reach.Start{Outside: ip("203.0.113.1")}, "10.10.10.10", netip.Addr{}, reach.Dropped, "router", "", `nft ip sarn forward: iifname "enp0s3" ip daddr @nat counter drop`},
-		"the way of a host":          {everyone, reach.Start{Node: "host1"}, "8.8.8.8", netip.Addr{}, reach.Unknown, "host1", "", "not known"},
-		"a broadcast":                {everyone, port("vm1"), "10.10.10.255", netip.Addr{}, reach.Unknown, "vm1", "", "broadcast 10.10.10.255"},
-		"a forged source":            {everyone, port("vm1"), "10.10.10.12", other, reach.Dropped, "host1", "", "nft bridge sarn port_vm1: ether type ip counter drop"},
-		"a forged source, by a tap":  {everyone, port("vm6"), "10.10.10.12", other, reach.Dropped, "host2", "", "nft bridge sarn port_vm6: ether type ip counter drop"},
-		"a forged MAC":               {on("host1", func(m netstate.Machine) { m["vm1"].Links[1].MAC = "0a:00:00:00:00:01" }), port("vm1"), "10.10.10.12", netip.Addr{}, reach.Dropped, "host1", "", "its ARP request: nft bridge sarn port_vm1: ether saddr != 0a:5a:0a:0a:0a:0a counter drop"},
-		"no rules for the port":      {on("host1", func(m netstate.Machine) { m[""].Tables[0].Sets[0].Elements = nil }), port("vm1"), "10.10.10.12", netip.Addr{}, reach.Dropped, "host1", "", `nft bridge sarn prerouting: iifname "vp_*" counter drop`},
-		"the bridge is down":         {on("host1", func(m netstate.Machine) { down(m, "br_net1") }), port("vm1"), "10.10.10.12", netip.Addr{}, reach.Dropped, "host1", "", "ip link: the bridge br_net1 is not there or down"},
-		"the far bridge is down":     {on("host2", func(m netstate.Machine) { down(m, "br_net1") }), port("vm1"), "10.10.10.12", netip.Addr{}, reach.Rejected, "host2", "host unreachable", "ip route unreachable 10.10.0.0/16"},
-		"the port is down":           {on("host1", func(m netstate.Machine) { down(m, "vp_vm1") }), port("vm1"), "10.10.10.12", netip.Addr{}, reach.Dropped, "vm1", "", "vp_vm1 of host1"},
-		"the far port is down":       {on("host2", func(m netstate.Machine) { down(m, "vp_vm3") }), port("vm1"), "10.10.10.12", netip.Addr{}, reach.Dropped, "host2", "", "ip link: vp_vm3 is down"},
-		"no ARP answers":             {on("host1", func(m netstate.Machine) { set(m, "net/ipv4/conf/br_net1/proxy_arp", "0") }), port("vm1"), "10.10.10.12", netip.Addr{}, reach.Rejected, "vm1", "host unreachable", "ip neigh: nobody answers for 10.10.10.12 on eth0"},
-		"no ARP answers on one host": {on("host1", func(m netstate.Machine) { set(m, "net/ipv4/conf/br_net1/proxy_arp_pvlan", "0") }), port("vm1"), "10.10.10.11", netip.Addr{}, reach.Rejected, "vm1", "host unreachable", "ip neigh: nobody answers for 10.10.10.11 on eth0"},
-		"no forwarding on the LAN":   {on("router", func(m netstate.Machine) { set(m, "net/ipv4/conf/enp0s8/forwarding", "0") }), port("vm1"), "10.10.10.12", netip.Addr{}, reach.Dropped, "router", "", "sysctl net.ipv4.conf.enp0s8.forwarding=0"},
-		"no forwarding on a bridge":  {on("host1", func(m netstate.Machine) { set(m, "net/ipv4/conf/br_net1/forwarding", "0") }), port("vm1"), "10.10.10.12", netip.Addr{}, reach.Rejected, "vm1", "host unreachable", "nobody answers"},
+		"another VPC":                       {everyone, port("vm1"), "10.20.10.10", netip.Addr{}, reach.Rejected, "host1", "communication prohibited", "ip route prohibit 10.20.0.0/16"},
+		"another VPC's gateway":             {everyone, port("vm1"), "10.20.10.1", netip.Addr{}, reach.Rejected, "host1", "communication prohibited", "ip route prohibit 10.20.0.0/16"},
+		"nobody's, of a subnet":             {everyone, port("vm1"), "10.10.10.99", netip.Addr{}, reach.Rejected, "router", "host unreachable", "ip route unreachable 10.10.10.0/24"},
+		"nobody's, of no subnet":            {everyone, port("vm1"), "10.10.77.1", netip.Addr{}, reach.Rejected, "host1", "host unreachable", "ip route unreachable 10.10.0.0/16"},
+		"nobody's, from a host":             {everyone, reach.Start{Node: "host1"}, "10.10.77.1", netip.Addr{}, reach.Rejected, "host1", "host unreachable", "ip route unreachable 10.10.0.0/16"},
+		"a private subnet":                  {everyone, reach.Start{Outside: ip("203.0.113.1")}, "10.10.10.10", netip.Addr{}, reach.Dropped, "router", "", `nft ip sarn forward: iifname "enp0s3" ip daddr @nat counter drop`},
+		"a source that is the router's own": {everyone, reach.Start{Outside: ip("203.0.113.1")}, "10.10.20.3", ip("192.168.56.101"), reach.Dropped, "router", "", "192.168.56.101 is this machine's own address"},
+		"the way of a host":                 {everyone, reach.Start{Node: "host1"}, "8.8.8.8", netip.Addr{}, reach.Unknown, "host1", "", "not known"},
+		"a broadcast":                       {everyone, port("vm1"), "10.10.10.255", netip.Addr{}, reach.Unknown, "vm1", "", "broadcast 10.10.10.255"},
+		"a forged source":                   {everyone, port("vm1"), "10.10.10.12", other, reach.Dropped, "host1", "", "nft bridge sarn port_vm1: ether type ip counter drop"},
+		"a forged source, by a tap":         {everyone, port("vm6"), "10.10.10.12", other, reach.Dropped, "host2", "", "nft bridge sarn port_vm6: ether type ip counter drop"},
+		"a forged MAC":                      {on("host1", func(m netstate.Machine) { m["vm1"].Links[1].MAC = "0a:00:00:00:00:01" }), port("vm1"), "10.10.10.12", netip.Addr{}, reach.Dropped, "host1", "", "its ARP request: nft bridge sarn port_vm1: ether saddr != 0a:5a:0a:0a:0a:0a counter drop"},
+		"no rules for the port":             {on("host1", func(m netstate.Machine) { m[""].Tables[0].Sets[0].Elements = nil }), port("vm1"), "10.10.10.12", netip.Addr{}, reach.Dropped, "host1", "", `nft bridge sarn prerouting: iifname "vp_*" counter drop`},
+		"the bridge is down":                {on("host1", func(m netstate.Machine) { down(m, "br_net1") }), port("vm1"), "10.10.10.12", netip.Addr{}, reach.Dropped, "host1", "", "ip link: the bridge br_net1 is not there or down"},
+		"the far bridge is down":            {on("host2", func(m netstate.Machine) { down(m, "br_net1") }), port("vm1"), "10.10.10.12", netip.Addr{}, reach.Rejected, "host2", "host unreachable", "ip route unreachable 10.10.0.0/16"},
+		"the port is down":                  {on("host1", func(m netstate.Machine) { down(m, "vp_vm1") }), port("vm1"), "10.10.10.12", netip.Addr{}, reach.Dropped, "vm1", "", "vp_vm1 of host1"},
+		"the far port is down":              {on("host2", func(m netstate.Machine) { down(m, "vp_vm3") }), port("vm1"), "10.10.10.12", netip.Addr{}, reach.Dropped, "host2", "", "ip link: vp_vm3 is down"},
+		"no ARP answers":                    {on("host1", func(m netstate.Machine) { set(m, "net/ipv4/conf/br_net1/proxy_arp", "0") }), port("vm1"), "10.10.10.12", netip.Addr{}, reach.Rejected, "vm1", "host unreachable", "ip neigh: nobody answers for 10.10.10.12 on eth0"},
+		"no ARP answers on one host":        {on("host1", func(m netstate.Machine) { set(m, "net/ipv4/conf/br_net1/proxy_arp_pvlan", "0") }), port("vm1"), "10.10.10.11", netip.Addr{}, reach.Rejected, "vm1", "host unreachable", "ip neigh: nobody answers for 10.10.10.11 on eth0"},
+		"no forwarding on the LAN":          {on("router", func(m netstate.Machine) { set(m, "net/ipv4/conf/enp0s8/forwarding", "0") }), port("vm1"), "10.10.10.12", netip.Addr{}, reach.Dropped, "router", "", "sysctl net.ipv4.conf.enp0s8.forwarding=0"},
+		"no forwarding on a bridge":         {on("host1", func(m netstate.Machine) { set(m, "net/ipv4/conf/br_net1/forwarding", "0") }), port("vm1"), "10.10.10.12", netip.Addr{}, reach.Rejected, "vm1", "host unreachable", "nobody answers"},
 		"no host route": {on("router", func(m netstate.Machine) {
 			m[""].Routes = without(m[""].Routes, func(r netstate.Route) bool { return r.Dst.String() == "10.10.10.12/32" })
 		}), port("vm1"), "10.10.10.12", netip.Addr{}, reach.Rejected, "router", "host unreachable", "ip route unreachable 10.10.10.0/24"},
@@ -241,6 +242,55 @@ func TestNoRuleIsAHole(t *testing.T) {
 	got := trace(t, n, port("vm1"), reach.Packet{Destination: ip("10.20.10.10")})
 	if !got.Delivered || got.Answered || got.Reply.Verdict.ICMP != "communication prohibited" {
 		t.Error(told(got))
+	}
+}
+
+// TestTablesFollowEachOther: a rule whose table has no route for a packet leaves it to the
+// next, and one that has it decides alone.
+func TestTablesFollowEachOther(t *testing.T) {
+	n := network(fabric(), func(node string, m netstate.Machine) {
+		if node == "host1" {
+			m[""].Rules = append(m[""].Rules, netstate.Rule{Priority: 9000, Iif: "br_net1", Table: 9000})
+			m[""].Routes = append(m[""].Routes,
+				netstate.Route{Table: 9000, Dst: netip.MustParsePrefix("10.10.10.12/32"), Via: ip("192.168.56.104"), Link: "enp0s8"},
+				netstate.Route{Table: 9000, Dst: netip.MustParsePrefix("10.10.10.13/32"), Type: netstate.Prohibit})
+		}
+	})
+	for to, want := range map[string]string{"10.10.10.12": "vm1 host1 host2 vm3", "10.10.10.11": "vm1 host1 vm2", "10.10.20.4": "vm1 host1 router host2 vm6"} {
+		if got := trace(t, n, port("vm1"), reach.Packet{Destination: ip(to)}); !got.Answered || path(&got.Request) != want {
+			t.Errorf("want %s:\n%s", want, told(got))
+		}
+	}
+	got := trace(t, n, port("vm1"), reach.Packet{Destination: ip("10.10.10.13")})
+	// The bridge answers no ARP request for what is prohibited.
+	if v := got.Request.Verdict; v.Name != "vm1" || v.ICMP != "host unreachable" {
+		t.Error(told(got))
+	}
+}
+
+// TestPortOnTwoHosts has a port on the host that it leaves and on the one that it moves to.
+func TestPortOnTwoHosts(t *testing.T) {
+	before, after := fabric(), fabric()
+	moved := *after.Ports["vm3"]
+	moved.Node = "host1"
+	after.Put(&moved)
+	old, next := network(before, nil), network(after, nil)
+	both := *next
+	both.Load = func(node string) (netstate.Machine, error) {
+		if node == "host2" {
+			return old.Load(node)
+		}
+		return next.Load(node)
+	}
+	for from, want := range map[string]string{"vm1": "vm1 host1 vm3", "vm4": "vm4 host2 vm3", "vm6": "vm6 host2 vm3"} {
+		got := trace(t, &both, port(from), reach.Packet{Destination: ip("10.10.10.12")})
+		if !got.Answered || path(&got.Request) != want {
+			t.Errorf("want %s:\n%s", want, told(got))
+		}
+	}
+	got := trace(t, &both, port("vm3"), reach.Packet{Destination: ip("10.10.10.13")})
+	if v := got.Reply.Verdict; !got.Delivered || got.Answered || v.Outcome != reach.Dropped || !strings.Contains(v.Reason, "nobody here waits") {
+		t.Errorf("host2 keeps the answer for itself:\n%s", told(got))
 	}
 }
 
