@@ -173,6 +173,9 @@ func (n *namespace) prepare() {
 		n.addresses = append(n.addresses, address{n.node.Interface, netip.PrefixFrom(n.node.Address, 32), n.node.Address})
 	}
 	for _, a := range n.state.Addresses {
+		if !a.Prefix.Addr().Is4() {
+			continue // no packet here has anything to do with it
+		}
 		n.addresses = append(n.addresses, address{a.Link, a.Prefix, a.Prefix.Addr()})
 	}
 	if up := n.node.Uplink; own && up != "" && !n.hasAddress(up) {
