@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"sarn/internal/api"
+	"sarn/internal/compile"
 	"sarn/internal/intent"
 )
 
@@ -30,19 +31,19 @@ func (c *Controller) serveCompiled(h huma.API) {
 }
 
 // Compiled returns what the node should hold now. It waits until what has changed so
-// far is compiled.
+// far is told to the nodes.
 func (c *Controller) Compiled(ctx context.Context, name string) (api.Compiled, error) {
 	c.mu.RLock()
 	revision := c.revision
 	c.mu.RUnlock()
-	if err := c.await(ctx, func() bool { return c.compiled >= revision }); err != nil {
+	if err := c.await(ctx, func() bool { return c.told >= revision }); err != nil {
 		return api.Compiled{}, err
 	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	n := c.nodes[name]
-	if c.ledger.world.Nodes[name] == nil || n == nil || n.state == nil {
+	n, state := c.nodes[name], compile.Node(c.ledger.world, name)
+	if n == nil || state == nil {
 		return api.Compiled{}, notThere(intent.Ref{Kind: intent.KindNode, Name: name})
 	}
-	return api.Compiled{Revision: n.wanted, State: n.state}, nil
+	return api.Compiled{Revision: n.wanted, State: state}, nil
 }

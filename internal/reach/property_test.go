@@ -31,7 +31,8 @@ func randomWorld(t *rapid.T) *intent.World {
 	}
 	for v := range rapid.IntRange(1, 3).Draw(t, "VPCs") {
 		vpc := fmt.Sprintf("v%d", v)
-		w.Put(&intent.VPC{Header: intent.Header{Name: vpc}, CIDRs: []intent.CIDR{intent.MustCIDR(fmt.Sprintf("10.%d.0.0/16", 10+v))}})
+		w.Put(&intent.VPC{Header: intent.Header{Name: vpc}, CIDRs: []intent.CIDR{intent.MustCIDR(fmt.Sprintf("10.%d.0.0/16", 10+v))},
+			Mode: rapid.SampledFrom([]intent.Mode{intent.ModeRouter, intent.ModeDirect}).Draw(t, "mode"), Table: uint32(5001 + v)})
 		for s := range rapid.IntRange(1, 3).Draw(t, "subnets") {
 			net := &intent.Subnet{
 				Header: intent.Header{Name: fmt.Sprintf("%ss%d", vpc, s)}, VPC: vpc,
