@@ -127,7 +127,7 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "NODE     ROLE     CONNECTED   WANTED   APPLIED   AGE   PORTS   REPAIRS   ERROR\n" +
-		"host1    host     yes         12       12        1m    3       -\n" +
+		"host1    host     yes         12       12        1m    3       0         -\n" +
 		"router   router   no          12       0         -     0       0         no nft\n"
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
