@@ -22,9 +22,14 @@ func (f *Fingerprint) Add(key string, part Machine) {
 	if err != nil {
 		panic(fmt.Sprintf("netstate: a Machine is always JSON: %v", err)) // plain data: cannot happen
 	}
+	f.AddText(key, js)
+}
+
+// AddText is Add for a part that is JSON still, as a controller writes it.
+func (f *Fingerprint) AddText(key string, part []byte) {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q ", key)
-	h.Write(js) //nolint:errcheck // a hash.Hash never fails
+	h.Write(part) //nolint:errcheck // a hash.Hash never fails
 	sum := h.Sum(nil)
 	for i := range f {
 		f[i] += binary.BigEndian.Uint64(sum[8*i:])
