@@ -153,7 +153,7 @@ func (f *fleet) change(ctx context.Context, c api.Change, tell []string, t *time
 		return err
 	}
 	t.told = append(t.told, ms(time.Since(begun)))
-	_, err = f.server.client.Wait(ctx, r.Revision, patience)
+	err = f.server.client.Wait(ctx, r.Revision, patience)
 	t.done = append(t.done, ms(time.Since(begun)))
 	return err
 }
@@ -223,7 +223,7 @@ func (f *fleet) createNodes(ctx context.Context) error {
 				return err
 			}
 			f.agents.start(ctx, true, o.Name)
-			if _, err := f.server.client.Wait(ctx, r.Revision, patience); err != nil {
+			if err := f.server.client.Wait(ctx, r.Revision, patience); err != nil {
 				return err
 			}
 			all = append(all, ms(time.Since(begun)))

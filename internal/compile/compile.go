@@ -26,11 +26,17 @@ const (
 // Key names a part of a node's state.
 type Key string
 
-// Base is the key of the part that no single port decides: the underlay, the bridges,
-// gateways, NAT, and the routes to whole subnets.
+// Base is the key of the part that no single port or subnet decides: the underlay, the
+// bridges, NAT, and the ends of VPCs.
 const Base Key = "node"
 
-const portKey = "port "
+const (
+	subnetKey = "subnet "
+	portKey   = "port "
+)
+
+// SubnetKey is the key of the part that leads to a subnet as a whole.
+func SubnetKey(subnet string) Key { return Key(subnetKey + subnet) }
 
 // PortKey is the key of the part that is there for a port.
 func PortKey(port string) Key { return Key(portKey + port) }
@@ -57,6 +63,9 @@ func Keys(w *intent.World, name string) []Key {
 		return nil
 	}
 	keys := []Key{Base}
+	for _, s := range w.AllSubnets() {
+		keys = append(keys, SubnetKey(s.Name))
+	}
 	add := func(ports []*intent.Port) {
 		for _, p := range ports {
 			keys = append(keys, PortKey(p.Name))
@@ -99,14 +108,40 @@ func Part(w *intent.World, name string, key Key) netstate.Machine {
 		}
 		return b.machine
 	}
-	p := w.Ports[strings.TrimPrefix(string(key), portKey)]
-	if p == nil {
+	if name, ok := strings.CutPrefix(string(key), subnetKey); ok {
+		b.subnet(w.Subnets[name])
+	} else {
+		b.anyPort(w.Ports[strings.TrimPrefix(string(key), portKey)])
+	}
+	if b.empty() {
 		return nil
 	}
+	return b.machine
+}
+
+// subnet compiles the part that is there for a subnet, if it is.
+func (b *builder) subnet(s *intent.Subnet) {
+	switch {
+	case s == nil:
+	case b.node.Role == intent.RoleHost:
+		b.toSubnet(s)
+	case s.Router == b.node.Name:
+		b.gateway(s)
+	default:
+		b.via(netstate.MainTable, s.CIDR.Prefix, s, netip.Addr{})
+	}
+}
+
+// anyPort compiles the part that is there for a port, if it is.
+func (b *builder) anyPort(p *intent.Port) {
+	if p == nil {
+		return
+	}
+	w, name := b.world, b.node.Name
 	s := w.Subnets[p.Subnet]
 	switch {
 	case s == nil || w.VPCs[s.VPC] == nil: // only a store that others wrote to has such a port
-	case node.Role == intent.RoleRouter:
+	case b.node.Role == intent.RoleRouter:
 		if s.Router == name {
 			b.toHost(netstate.MainTable, p)
 		}
@@ -117,10 +152,6 @@ func Part(w *intent.World, name string, key Key) netstate.Machine {
 			b.toHost(v.Table, p)
 		}
 	}
-	if b.empty() {
-		return nil
-	}
-	return b.machine
 }
 
 // directVPCs lists the VPCs whose every port the host knows.
@@ -235,8 +266,16 @@ func (b *builder) toHost(table uint32, p *intent.Port) {
 // does not leave by a default route.
 func (b *builder) unreachableVPCs(table uint32) {
 	for _, v := range b.world.AllVPCs() {
-		for _, c := range v.CIDRs {
-			b.route(netstate.Route{Table: table, Dst: c.Prefix, Type: netstate.Unreachable})
+		b.endVPC(table, v, netstate.Unreachable, table == netstate.MainTable)
+	}
+}
+
+// endVPC ends what the table does not lead on of the VPC's addresses. Where the table
+// has the VPC's subnets, one that is a whole block leaves nothing of it to end.
+func (b *builder) endVPC(table uint32, v *intent.VPC, end netstate.RouteType, subnets bool) {
+	for _, c := range v.CIDRs {
+		if !subnets || !b.world.HasSubnet(v.Name, c) {
+			b.route(netstate.Route{Table: table, Dst: c.Prefix, Type: end})
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package compile
 
 import (
+	"slices"
+
 	"sarn/internal/intent"
 )
 
@@ -37,16 +39,22 @@ func (c *Concern) Touch(w *intent.World, before, after intent.Object) {
 // port adds the nodes that have a part for the port o, if w has it.
 func (c *Concern) port(w *intent.World, o intent.Object) {
 	p, _ := o.(*intent.Port)
-	if p == nil || w.Ports[p.Name] != p {
+	if p == nil {
+		return
+	}
+	for _, host := range p.Carriers() {
+		// With the first ports of a subnet comes its bridge, and what is known of its
+		// VPC; with the last they go.
+		if w.Carried(host, p.Subnet) == 0 {
+			c.whole(host)
+		}
+	}
+	if w.Ports[p.Name] != p {
 		return
 	}
 	for _, host := range p.Carriers() {
 		c.part(host, PortKey(p.Name))
-		// With the first port of a subnet comes its bridge, and what is known of its
-		// VPC; with the first of a namespace its default route.
-		if w.Carried(host, p.Subnet) == 1 {
-			c.whole(host)
-		}
+		// With the first port of a namespace comes its default route.
 		if p.Attach.Namespace == "" {
 			continue
 		}
@@ -67,12 +75,23 @@ func (c *Concern) port(w *intent.World, o intent.Object) {
 }
 
 func (c *Concern) subnet(w *intent.World, before, after intent.Object) {
-	c.bases(w)
 	old, _ := before.(*intent.Subnet)
 	now, _ := after.(*intent.Subnet)
+	for _, s := range []*intent.Subnet{old, now} {
+		if s == nil {
+			continue
+		}
+		c.all(w, SubnetKey(s.Name))
+		c.part(s.Router, Base) // NAT
+		// The ends of the VPC's addresses are as many as no subnet takes whole.
+		if v := w.VPCs[s.VPC]; v != nil && slices.Contains(v.CIDRs, s.CIDR) {
+			c.all(w, Base)
+		}
+	}
 	if old == nil || now == nil {
 		return // it has no ports
 	}
+	c.all(w, Base)
 	if old.Router != now.Router {
 		c.whole(old.Router)
 		c.whole(now.Router)
@@ -85,7 +104,7 @@ func (c *Concern) subnet(w *intent.World, before, after intent.Object) {
 }
 
 func (c *Concern) vpc(w *intent.World, before, after intent.Object) {
-	c.bases(w)
+	c.all(w, Base)
 	old, _ := before.(*intent.VPC)
 	now, _ := after.(*intent.VPC)
 	if old != nil && now != nil && (old.Mode != now.Mode || old.Table != now.Table) {
@@ -96,25 +115,41 @@ func (c *Concern) vpc(w *intent.World, before, after intent.Object) {
 }
 
 func (c *Concern) node(w *intent.World, before, after intent.Object) {
-	c.bases(w)
 	old, _ := before.(*intent.Node)
 	now, _ := after.(*intent.Node)
-	if old == nil || now == nil {
-		return // it carries no ports
+	for _, n := range []*intent.Node{old, now} {
+		if n != nil {
+			c.whole(n.Name)
+			c.router(w, n)
+		}
 	}
-	c.whole(now.Name)
-	if old.Address == now.Address {
-		return
+	for _, n := range w.Nodes {
+		if n.Role == intent.RoleRouter {
+			c.part(n.Name, Base) // what it does not translate
+		}
+	}
+	if old == nil || now == nil || old.Address == now.Address {
+		return // without a change of address, its ports are where they were
 	}
 	for _, p := range w.PortsOn(now.Name) {
 		c.port(w, p)
 	}
 }
 
-// bases adds the part of every node that is no port's.
-func (c *Concern) bases(w *intent.World) {
+// router adds what leads to the node's subnets, if it is the router of any.
+func (c *Concern) router(w *intent.World, n *intent.Node) {
+	for _, s := range w.Subnets {
+		if s.Router == n.Name {
+			c.all(w, SubnetKey(s.Name))
+			c.all(w, Base) // default routes
+		}
+	}
+}
+
+// all adds a part of every node.
+func (c *Concern) all(w *intent.World, key Key) {
 	for name := range w.Nodes {
-		c.part(name, Base)
+		c.part(name, key)
 	}
 }
 
