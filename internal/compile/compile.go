@@ -101,6 +101,7 @@ func Part(w *intent.World, name string, key Key) netstate.Machine {
 	}
 	b := newBuilder(w, node)
 	if key == Base {
+		b.routed = map[routeKey]bool{}
 		if node.Role == intent.RoleRouter {
 			b.router()
 		} else {
@@ -202,7 +203,7 @@ type builder struct {
 	node    *intent.Node
 	machine netstate.Machine
 	own     *netstate.State // the node's own namespace
-	routed  map[routeKey]bool
+	routed  map[routeKey]bool // by the base; nil in other parts
 }
 
 type routeKey struct {
@@ -217,17 +218,16 @@ func newBuilder(w *intent.World, node *intent.Node) *builder {
 
 func (b *builder) empty() bool { return len(b.machine) == 1 && len(b.own.Links)+len(b.own.Routes) == 0 }
 
-// route adds r unless its table has a route to the same destination: what is added
-// first wins.
+// route adds r. In the base, which is made of many objects, it does so unless the table
+// has a route to the same destination: what is added first wins.
 func (b *builder) route(r netstate.Route) {
-	key := routeKey{r.Table, r.Dst}
-	if b.routed[key] {
-		return
+	if b.routed != nil {
+		key := routeKey{r.Table, r.Dst}
+		if b.routed[key] {
+			return
+		}
+		b.routed[key] = true
 	}
-	if b.routed == nil {
-		b.routed = map[routeKey]bool{}
-	}
-	b.routed[key] = true
 	b.own.Routes = append(b.own.Routes, r)
 }
 

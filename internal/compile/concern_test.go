@@ -74,6 +74,9 @@ func TestConcernNamesAllThatChanges(t *testing.T) {
 				}
 			}
 			for name, keys := range c.Parts {
+				if w.Nodes[name] == nil {
+					continue
+				}
 				for k := range keys {
 					have[name][k] = compile.Part(w, name, k)
 				}

@@ -13,7 +13,7 @@ var anywhere = netip.MustParsePrefix("0.0.0.0/0")
 func (b *builder) host() {
 	b.underlay()
 	var local []*intent.Subnet
-	for _, s := range b.world.SubnetsOn(b.node.Name) {
+	for _, s := range b.world.SubnetsOn(b.node.Name, "") {
 		if b.world.VPCs[s.VPC] != nil {
 			local = append(local, s)
 		}
@@ -112,10 +112,11 @@ func (b *builder) via(table uint32, dst netip.Prefix, s *intent.Subnet, src neti
 // address: the bridge's is the same on all hosts, so answers would not come back.
 func (b *builder) toSubnet(s *intent.Subnet) {
 	b.via(netstate.MainTable, s.CIDR.Prefix, s, b.node.Address.Addr)
-	for _, local := range b.world.SubnetsOn(b.node.Name) {
-		if local.VPC == s.VPC && b.world.VPCs[s.VPC] != nil {
-			b.via(local.Table, s.CIDR.Prefix, s, netip.Addr{})
-		}
+	if b.world.VPCs[s.VPC] == nil {
+		return
+	}
+	for _, local := range b.world.SubnetsOn(b.node.Name, s.VPC) {
+		b.via(local.Table, s.CIDR.Prefix, s, netip.Addr{})
 	}
 }
 

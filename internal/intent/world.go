@@ -157,14 +157,16 @@ func (w *World) CarriesVPC(node, vpc string) bool {
 	return false
 }
 
-// SubnetsOn lists the subnets whose ports the node carries, by name.
-func (w *World) SubnetsOn(node string) []*Subnet {
+// SubnetsOn lists the subnets whose ports the node carries, by name: all, or those of
+// the VPC.
+func (w *World) SubnetsOn(node, vpc string) []*Subnet {
 	var all []*Subnet
-	for _, name := range slices.SortedFunc(maps.Keys(w.carries[node]), cmp.Compare[string]) {
-		if s := w.Subnets[name]; s != nil {
+	for name := range w.carries[node] {
+		if s := w.Subnets[name]; s != nil && (vpc == "" || s.VPC == vpc) {
 			all = append(all, s)
 		}
 	}
+	slices.SortFunc(all, func(a, b *Subnet) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }
 
