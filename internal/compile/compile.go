@@ -58,6 +58,21 @@ func Node(w *intent.World, name string) netstate.Machine {
 // Keys lists the parts of the named node, Base first; none if the world has no such
 // node.
 func Keys(w *intent.World, name string) []Key {
+	keys := OwnKeys(w, name)
+	for _, v := range DirectVPCs(w, name) {
+		for _, s := range w.SubnetsOf(v.Name) {
+			for _, p := range w.PortsIn(s.Name) {
+				if !carries(p, name) {
+					keys = append(keys, PortKey(p.Name))
+				}
+			}
+		}
+	}
+	return keys
+}
+
+// OwnKeys lists those of the named node's parts that are not Distant.
+func OwnKeys(w *intent.World, name string) []Key {
 	node := w.Nodes[name]
 	if node == nil {
 		return nil
@@ -80,16 +95,18 @@ func Keys(w *intent.World, name string) []Key {
 		return keys
 	}
 	add(w.PortsOn(name))
-	for _, v := range directVPCs(w, name) {
-		for _, s := range w.SubnetsOf(v.Name) {
-			for _, p := range w.PortsIn(s.Name) {
-				if !carries(p, name) {
-					keys = append(keys, PortKey(p.Name))
-				}
-			}
-		}
-	}
 	return keys
+}
+
+// Distant returns the part that is there for a port of a direct VPC on hosts that carry
+// other ports of the VPC. It is the same on all whose underlay interface has this name.
+func Distant(w *intent.World, v *intent.VPC, p *intent.Port, underlay string) netstate.Machine {
+	b := newBuilder(w, &intent.Node{Interface: underlay})
+	b.toHost(v.Table, p)
+	if b.empty() {
+		return nil
+	}
+	return b.machine
 }
 
 // Part returns one part of what the kernel of the named node should hold. It is nil if
@@ -155,8 +172,11 @@ func (b *builder) anyPort(p *intent.Port) {
 	}
 }
 
-// directVPCs lists the VPCs whose every port the host knows.
-func directVPCs(w *intent.World, host string) []*intent.VPC {
+// DirectVPCs lists the VPCs whose every port the node knows: none if it is a router.
+func DirectVPCs(w *intent.World, host string) []*intent.VPC {
+	if n := w.Nodes[host]; n == nil || n.Role != intent.RoleHost {
+		return nil
+	}
 	var direct []*intent.VPC
 	for _, v := range w.AllVPCs() {
 		if v.Mode == intent.ModeDirect && w.CarriesVPC(host, v.Name) {
@@ -202,7 +222,7 @@ type builder struct {
 	world   *intent.World
 	node    *intent.Node
 	machine netstate.Machine
-	own     *netstate.State // the node's own namespace
+	own     *netstate.State   // the node's own namespace
 	routed  map[routeKey]bool // by the base; nil in other parts
 }
 

@@ -44,6 +44,7 @@ type Controller struct {
 	concern  compile.Concern // of what came since
 	moving   map[string]bool // ports on their way from one host to another
 	nodes    map[string]*node
+	distant  distant
 	moved    chan struct{} // closed, and replaced, when any of the above changes
 }
 

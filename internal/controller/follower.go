@@ -68,16 +68,6 @@ func (c *Controller) follow(name, have string) (f *follower, leave func(), err e
 	}, nil
 }
 
-func (c *Controller) fingerprint(name string) string {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	var f netstate.Fingerprint
-	for _, k := range compile.Keys(c.ledger.world, name) {
-		f.Add(string(k), compile.Part(c.ledger.world, name, k))
-	}
-	return f.String()
-}
-
 // next returns the follower's next event, and whether the stream ends with it.
 func (c *Controller) next(f *follower) (e api.NodeEvent, last bool) {
 	keys, e, last := c.take(f)

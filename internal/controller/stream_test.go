@@ -114,6 +114,27 @@ func TestFollowResumes(t *testing.T) {
 	}
 }
 
+// TestFingerprintOfDirectHosts compares what hosts of a direct VPC are told with what the
+// controller, which does not go through all of it, takes them to have.
+func TestFingerprintOfDirectHosts(t *testing.T) {
+	r := run(t, t.TempDir())
+	r.apply(t, change(t, base))
+	r.apply(t, change(t, "{kind: VPC, name: main, cidrs: [10.10.0.0/16], mode: direct}"))
+	r.apply(t, change(t, "{kind: Port, name: vm3, subnet: net1, node: host2}\n---\n{kind: Port, name: vm4, subnet: net1, node: host2}"))
+	for range 2 {
+		for _, name := range []string{"host1", "host2", "router"} {
+			events, quit := r.follow(t, name, "")
+			first := next(t, events)
+			quit()
+			if have := fingerprint(first); have != r.fingerprint(name) {
+				t.Errorf("%s has %s and the controller thinks %s", name, have, r.fingerprint(name))
+			}
+		}
+		// A port that moves is carried by both hosts.
+		r.apply(t, change(t, "{kind: Port, name: vm1, subnet: net1, node: host2}"))
+	}
+}
+
 func TestStreamOfDeletedNodeEnds(t *testing.T) {
 	r := run(t, t.TempDir())
 	r.apply(t, change(t, base))

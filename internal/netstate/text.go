@@ -36,6 +36,20 @@ func (f *Fingerprint) AddText(key string, part []byte) {
 	}
 }
 
+// Join adds the parts that o is of.
+func (f *Fingerprint) Join(o Fingerprint) {
+	for i := range f {
+		f[i] += o[i]
+	}
+}
+
+// Leave takes out the parts that o is of, which must be there.
+func (f *Fingerprint) Leave(o Fingerprint) {
+	for i := range f {
+		f[i] -= o[i]
+	}
+}
+
 // String returns the fingerprint in hexadecimal digits.
 func (f Fingerprint) String() string { return fmt.Sprintf("%016x%016x", f[0], f[1]) }
 
