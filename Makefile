@@ -1,6 +1,6 @@
 # make help lists the targets.
 .DEFAULT_GOAL := build
-.PHONY: help build install test lint fmt demo bench deps clean
+.PHONY: help build install test lint fmt demo bench bench-fleet deps clean
 
 PREFIX ?= /usr/local
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -32,6 +32,9 @@ demo: build ## bring up two hosts, a router and two networks, and show them
 
 bench: deps build ## compare throughput and latency with the same network wired by hand
 	@sh bench/run.sh
+
+bench-fleet: build ## measure the controller with up to 1,000 nodes: see docs/scale.md
+	@go run ./bench/fleet -o docs/img
 
 deps: ## install the programs that the lab and the tests need (Debian, root)
 	@.ci/deps

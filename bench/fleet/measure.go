@@ -12,7 +12,7 @@ import (
 
 const (
 	perChange = 5000 // ports, while the fleet is filled
-	patience  = 3 * time.Minute
+	patience  = 4 * time.Minute
 
 	portChanges = 100
 	moves       = 20
