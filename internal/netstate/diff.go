@@ -229,6 +229,13 @@ func (p *plan) objects(netns string, want, have *State) {
 // change plans one list of objects. Objects of equal key replace each other. A
 // negative del means that nothing is ever deleted.
 func change[T, K comparable](p *plan, netns string, want, have []T, add, del step, key func(T) K) {
+	if len(have) == 0 {
+		p.steps[add] = slices.Grow(p.steps[add], len(want))
+		for _, w := range want {
+			p.add(add, netns, Add, w)
+		}
+		return
+	}
 	there := make(map[K]T, len(have))
 	for _, h := range have {
 		there[key(h)] = h
