@@ -58,7 +58,7 @@ func (a *applying) run(ctx context.Context, ops []netstate.Op) (n int, err error
 			err = a.kernel.addNamespace(ns)
 		}
 		if err != nil {
-			return 1, a.fail(first, failed(first, err))
+			return 1, a.fail(first, a.kernel.failed(first, err))
 		}
 		a.kernel.applied(first)
 		a.done++
@@ -107,15 +107,15 @@ func isNetns(op netstate.Op) bool {
 }
 
 func (k *Kernel) applied(op netstate.Op) {
-	k.log.Debug("applied", "command", op.Command())
+	k.log.Debug("applied", "command", k.owner.Command(op))
 }
 
 // failed says which command it was, what happened, and how to mend it if that is known.
-func failed(op netstate.Op, err error) error {
+func (k *Kernel) failed(op netstate.Op, err error) error {
 	if hint := hintFor(op, err); hint != "" {
-		return fmt.Errorf("%s: %w: %s", op.Command(), err, hint)
+		return fmt.Errorf("%s: %w: %s", k.owner.Command(op), err, hint)
 	}
-	return fmt.Errorf("%s: %w", op.Command(), err)
+	return fmt.Errorf("%s: %w", k.owner.Command(op), err)
 }
 
 func hintFor(op netstate.Op, err error) string {
@@ -172,7 +172,7 @@ func (p *pass) apply(ctx context.Context, ops []netstate.Op) (int, error) {
 		return len(lines), nil
 	}
 	if err := p.one(op); err != nil {
-		return 0, failed(op, err)
+		return 0, p.kernel.failed(op, err)
 	}
 	p.kernel.applied(op)
 	return 1, nil
@@ -189,6 +189,8 @@ func (p *pass) one(op netstate.Op) error {
 		return p.setLink(x)
 	case netstate.Address:
 		return p.address(op.Verb, x)
+	case netstate.Qdisc:
+		return p.qdisc(op.Verb, x)
 	case netstate.Neighbor:
 		return p.neighbor(op.Verb, x)
 	case netstate.Forward:

@@ -13,7 +13,7 @@ const (
 )
 
 // Op is one step on the way from what a machine holds to what it should. Object is
-// a Netns, Link, LinkAttr, Address, Neighbor, Forward, Route, Rule, Sysctl or NFT.
+// a Netns, Link, LinkAttr, Qdisc, Address, Neighbor, Forward, Route, Rule, Sysctl or NFT.
 type Op struct {
 	Netns  string // namespace that it happens in
 	Verb   Verb
@@ -47,6 +47,8 @@ func (o Op) Unit() string {
 	case Link:
 		link = x.Name
 	case LinkAttr:
+		link = x.Link
+	case Qdisc:
 		link = x.Link
 	case Forward:
 		link = x.Link
