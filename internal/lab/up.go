@@ -29,6 +29,9 @@ func (l *Labs) Up(ctx context.Context, p *Plan, source []byte, progress func(for
 	if err := requireRoot(); err != nil {
 		return nil, err
 	}
+	if err := p.possible(kernel.LacksQdisc); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(l.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make lab %s: %w", p.Name, err)
 	}
