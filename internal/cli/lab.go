@@ -30,7 +30,8 @@ All but list needs root.`,
   sarn lab down`,
 	}
 	cmd.AddCommand(a.labUpCommand(), a.labDownCommand(), a.labListCommand(), a.labExecCommand(),
-		a.labShellCommand(), a.labPingAllCommand(), a.labTestCommand(), a.labLinkCommand())
+		a.labShellCommand(), a.labPingAllCommand(), a.labTestCommand(), a.labLinkCommand(),
+		a.labCaptureCommand())
 	return cmd
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goccy/go-yaml/ast"
+
 	"sarn/internal/intent"
 	"sarn/internal/netstate"
 )
@@ -62,6 +64,9 @@ func (b *Bandwidth) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// UnmarshalYAML decodes the text, so that an error knows its line.
+func (b *Bandwidth) UnmarshalYAML(n ast.Node) error { return intent.UnmarshalText(n, b) }
+
 // MarshalText implements encoding.TextMarshaler.
 func (b Bandwidth) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 
@@ -88,6 +93,9 @@ func (d *Delay) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// UnmarshalYAML decodes the text, so that an error knows its line.
+func (d *Delay) UnmarshalYAML(n ast.Node) error { return intent.UnmarshalText(n, d) }
+
 // MarshalText implements encoding.TextMarshaler.
 func (d Delay) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
@@ -109,6 +117,9 @@ func (l *Loss) UnmarshalText(text []byte) error {
 	*l = Loss(n)
 	return nil
 }
+
+// UnmarshalYAML decodes the text, so that an error knows its line.
+func (l *Loss) UnmarshalYAML(n ast.Node) error { return intent.UnmarshalText(n, l) }
 
 // MarshalText implements encoding.TextMarshaler.
 func (l Loss) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
