@@ -31,7 +31,7 @@ All but list needs root.`,
 	}
 	cmd.AddCommand(a.labUpCommand(), a.labDownCommand(), a.labListCommand(), a.labExecCommand(),
 		a.labShellCommand(), a.labPingAllCommand(), a.labTestCommand(), a.labLinkCommand(),
-		a.labCaptureCommand())
+		a.labCaptureCommand(), a.labConsoleCommand())
 	return cmd
 }
 

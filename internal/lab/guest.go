@@ -21,6 +21,7 @@ const (
 	// The sockets of a VM's serial lines, in its directory.
 	consoleSocket = "console"
 	serveSocket   = "serve"
+	consoleLog    = "console.log"
 )
 
 // equipment is what the VMs of a plan are made with.
@@ -168,7 +169,7 @@ func (g guest) arguments(e *equipment) []string {
 	}
 	args := []string{
 		"-accel", e.accelerator, "-name", g.Name, "-m", strconv.Itoa(memory), "-nodefaults", "-display", "none", "-no-reboot",
-		"-chardev", "socket,id=console,path=" + consoleSocket + ",server=on,wait=off,logfile=console.log",
+		"-chardev", "socket,id=console,path=" + consoleSocket + ",server=on,wait=off,logfile=" + consoleLog,
 		"-serial", "chardev:console",
 		"-netdev", "tap,id=net,ifname=" + compile.PortDevice(g.Name) + ",script=no,downscript=no",
 		"-device", "virtio-net-pci,netdev=net,mac=" + string(g.port.MAC),

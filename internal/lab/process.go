@@ -228,10 +228,10 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// tail returns the last lines of a process's log, indented.
-func (l *Lab) tail(process string) string {
+// tail returns the last lines of a log, indented.
+func (l *Lab) tail(file string) string {
 	const most = 12
-	text, err := os.ReadFile(l.log(process))
+	text, err := os.ReadFile(file)
 	if err != nil || len(bytes.TrimSpace(text)) == 0 {
 		return ""
 	}

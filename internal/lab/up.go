@@ -272,8 +272,13 @@ func (l *Lab) explain(err error) error {
 	}
 	var b strings.Builder
 	for _, name := range about {
-		if t := l.tail(name); t != "" {
+		if t := l.tail(l.log(name)); t != "" {
 			fmt.Fprintf(&b, "\nthe end of %s's log:%s", name, t)
+		}
+		if vm, ok := strings.CutPrefix(name, vmName("")); ok {
+			if t := l.tail(l.path("vms", vm, consoleLog)); t != "" {
+				fmt.Fprintf(&b, "\nthe end of its console:%s", t)
+			}
 		}
 	}
 	if b.Len() == 0 {
