@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -45,11 +46,12 @@ func (m Member) line(ctx context.Context, socket string) (net.Conn, error) {
 	defer dir.Close() //nolint:errcheck // read only
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), socket))
-	if errors.Is(err, fs.ErrNotExist) {
+	_, consoleErr := os.Stat(filepath.Join(m.Lines, consoleSocket)) // qemu takes its sockets with it
+	if errors.Is(err, fs.ErrNotExist) && consoleErr == nil {
 		return nil, fmt.Errorf("%s boots an image of its own, in which the lab can run nothing; its console is: sarn lab console %[1]s", m.Name)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s does not run: %w", m.Name, err)
+		return nil, fmt.Errorf("%s does not run; it was switched off, or has crashed", m.Name)
 	}
 	return c, nil
 }
