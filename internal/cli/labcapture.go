@@ -35,7 +35,7 @@ packet can be followed on its way.`,
   sarn lab capture vm1,host1,router,host2,vm3 icmp
   sarn lab capture --all -c 1 arp
   sarn lab capture lan -w lan.pcap tcp port 80
-  sarn lab capture lan -w - | sarn lab exec lan tcpdump -nr -`,
+  sarn lab capture lan -w - | wireshark -k -i -`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 && !o.all {
 				return errors.New("name the node whose packets to see, or give --all")

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -59,18 +60,7 @@ words stand for instead of building it: change it, and bring it up.`,
 				_, err := a.Out.Write(data)
 				return err
 			}
-			labs, err := a.labs()
-			if err != nil {
-				return err
-			}
-			began := time.Now()
-			one, err := labs.Up(cmd.Context(), plan, data, func(format string, args ...any) {
-				a.progress("%5.2fs  %s", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
-			})
-			if err != nil {
-				return err
-			}
-			return a.labWelcome(cmd.Context(), one, time.Since(began))
+			return a.labUp(cmd.Context(), plan, data)
 		},
 	}
 	f := cmd.Flags()
@@ -79,6 +69,21 @@ words stand for instead of building it: change it, and bring it up.`,
 	f.BoolVar(&only, "print", false, "print the file that --topo stands for, and build nothing")
 	complete(cmd, "topo", "single,4", "linear,8", "tree,depth=2,fanout=4")
 	return cmd
+}
+
+func (a *app) labUp(ctx context.Context, plan *lab.Plan, source []byte) error {
+	labs, err := a.labs()
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	one, err := labs.Up(ctx, plan, source, func(format string, args ...any) {
+		a.progress("%5.2fs  %s", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
+	})
+	if err != nil {
+		return err
+	}
+	return a.labWelcome(ctx, one, time.Since(began))
 }
 
 // labSource returns the text of a lab's file, and its name for messages.
