@@ -35,7 +35,9 @@ All but list needs root.`,
 	return cmd
 }
 
-func (a *app) labs() (*lab.Labs, error) { return lab.New(lab.Config{RunDir: a.runDir(), GuestKernel: a.Getenv("SARN_GUEST_KERNEL")}) }
+func (a *app) labs() (*lab.Labs, error) {
+	return lab.New(lab.Config{RunDir: a.runDir(), GuestKernel: a.Getenv("SARN_GUEST_KERNEL")})
+}
 
 // oneLab returns the lab that --lab names, or the only one, and who is in it.
 func (a *app) oneLab(ctx context.Context) (*lab.Lab, *lab.Directory, error) {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -157,6 +158,7 @@ func (a *app) capture(ctx context.Context, one *lab.Lab, d *lab.Directory, spots
 	ended := make(chan int, 1)
 	go func() {
 		readers.Wait() // before Wait, which closes what they read
+		text.flush()
 		code := 0
 		for _, c := range running {
 			if err := c.Wait(); err != nil && code == 0 {
@@ -186,24 +188,57 @@ func widthOf(spots []lab.Spot) int {
 	return width
 }
 
-// lines writes what several commands say, line by line, with their names before it.
+// settleTime is how long a packet is held back for others that were seen before it, and
+// are told of later.
+const settleTime = 50 * time.Millisecond
+
+// lines writes what several commands say, line by line, with their names before it. What
+// they have captured is put in the order of its time stamps.
 type lines struct {
 	mu       sync.Mutex
 	out, err io.Writer
 	width    int
+	held     []heldLine
+}
+
+type heldLine struct{ name, text string }
+
+func (l *lines) captured(name, text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.held) == 0 {
+		time.AfterFunc(settleTime, l.flush)
+	}
+	l.held = append(l.held, heldLine{name, text})
+}
+
+// flush writes what is held.
+func (l *lines) flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	stamp := func(h heldLine) string { s, _, _ := strings.Cut(h.text, " "); return s }
+	slices.SortStableFunc(l.held, func(a, b heldLine) int { return strings.Compare(stamp(a), stamp(b)) })
+	for _, h := range l.held {
+		fmt.Fprintf(l.out, "%-*s  %s\n", l.width, h.name, h.text)
+	}
+	l.held = nil
+}
+
+func (l *lines) said(name, text string) {
+	// The same of every node, and no help.
+	if strings.HasPrefix(text, "tcpdump: data link type ") || strings.HasPrefix(text, "tcpdump: verbose output suppressed") {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(l.err, "%-*s  %s\n", l.width, name, text)
 }
 
 // follow passes on what the command will say.
 func (l *lines) follow(readers *sync.WaitGroup, name string, c *exec.Cmd) error {
-	pass := func(r io.Reader, w io.Writer) {
+	pass := func(r io.Reader, line func(name, text string)) {
 		for s := bufio.NewScanner(r); s.Scan(); {
-			// The same of every node, and no help.
-			if strings.HasPrefix(s.Text(), "tcpdump: data link type ") || strings.HasPrefix(s.Text(), "tcpdump: verbose output suppressed") {
-				continue
-			}
-			l.mu.Lock()
-			fmt.Fprintf(w, "%-*s  %s\n", l.width, name, s.Text())
-			l.mu.Unlock()
+			line(name, s.Text())
 		}
 	}
 	stdout, err := c.StdoutPipe()
@@ -214,8 +249,8 @@ func (l *lines) follow(readers *sync.WaitGroup, name string, c *exec.Cmd) error 
 	if err != nil {
 		return err
 	}
-	readers.Go(func() { pass(stdout, l.out) })
-	readers.Go(func() { pass(stderr, l.err) })
+	readers.Go(func() { pass(stdout, l.captured) })
+	readers.Go(func() { pass(stderr, l.said) })
 	return nil
 }
 
