@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -184,7 +185,7 @@ func (g guest) arguments(e *equipment) []string {
 			netip.PrefixFrom(g.port.Address.Addr, g.subnet.CIDR.Bits()), g.subnet.Gateway))
 }
 
-// awaitGuest returns when the VM answers its host's ping.
+// awaitGuest returns when the VM answers its host's ping, and runs commands.
 func (l *Lab) awaitGuest(ctx context.Context, sockets *pingers, g guest) error {
 	p, err := sockets.open(l.netns(g.port.Node))
 	if err != nil {
@@ -194,10 +195,19 @@ func (l *Lab) awaitGuest(ctx context.Context, sockets *pingers, g guest) error {
 	const again = 50 * time.Millisecond
 	for {
 		_, _, err := p.ping(ctx, g.port.Address.Addr, again)
-		if err == nil || ctx.Err() != nil {
-			return err
+		if err == nil {
+			break
 		}
 		if pause(ctx, glance) != nil {
+			return err
+		}
+	}
+	// What is sent before the guest listens on its line is lost, so it is sent again.
+	const begin = 500 * time.Millisecond
+	m := Member{Name: g.Name, Lines: l.path("vms", g.Name)}
+	for {
+		_, err := m.exec(ctx, "true", io.Discard, begin)
+		if err == nil || pause(ctx, glance) != nil {
 			return err
 		}
 	}

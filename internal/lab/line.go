@@ -60,6 +60,11 @@ func (m Member) line(ctx context.Context, socket string) (net.Conn, error) {
 // standard input is empty, and its standard error goes to out too. When ctx ends the
 // command is interrupted. A VM runs one command at a time.
 func (m Member) Exec(ctx context.Context, shell string, out io.Writer) (int, error) {
+	return m.exec(ctx, shell, out, beginTime)
+}
+
+// exec is Exec with a time in which the command has to begin.
+func (m Member) exec(ctx context.Context, shell string, out io.Writer, begin time.Duration) (int, error) {
 	c, err := m.line(ctx, serveSocket)
 	if err != nil {
 		return 0, err
@@ -70,7 +75,7 @@ func (m Member) Exec(ctx context.Context, shell string, out io.Writer) (int, err
 		_ = c.SetReadDeadline(time.Now().Add(endTime))
 	})()
 	word := rand.Text()
-	if err := c.SetReadDeadline(time.Now().Add(beginTime)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(begin)); err != nil {
 		return 0, err
 	}
 	// What somebody who went away has left running gives way.
