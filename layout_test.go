@@ -19,24 +19,28 @@ import (
 // mayImport says which packages of Sarn each may import: intent and netstate know
 // nobody, subsystems do not know each other, and only the program knows all.
 var mayImport = map[string][]string{
-	"cmd/sarn": {"internal/cli"},
+	"cmd/sarn":    {"internal/cli"},
+	"bench/chart": {"internal/graph"},
 	"internal/cli": {
-		"internal/agent", "internal/api", "internal/compile", "internal/controller", "internal/daemon",
-		"internal/intent", "internal/kernel", "internal/lab", "internal/pki", "internal/store",
+		"internal/agent", "internal/api", "internal/compile", "internal/controller", "internal/daemon", "internal/doctor",
+		"internal/intent", "internal/kernel", "internal/lab", "internal/netstate", "internal/pki", "internal/reach", "internal/store",
 	},
 
 	"internal/intent":   {},
 	"internal/netstate": {},
 	"internal/compile":  {"internal/intent", "internal/netstate"},
+	"internal/reach":    {"internal/intent", "internal/netstate"},
 	"internal/kernel":   {"internal/netstate"},
 	"internal/store":    {"internal/intent"},
 	"internal/api":      {"internal/intent", "internal/netstate"},
 
 	"internal/controller": {"internal/api", "internal/compile", "internal/intent", "internal/netstate", "internal/store"},
 	"internal/agent":      {"internal/api", "internal/netstate"},
-	"internal/lab":        {"internal/api", "internal/compile", "internal/intent", "internal/kernel", "internal/netstate"},
+	"internal/lab":        {"internal/api", "internal/compile", "internal/graph", "internal/intent", "internal/kernel", "internal/netstate"},
+	"internal/doctor":     {"internal/compile", "internal/intent", "internal/kernel", "internal/netstate"},
 
 	"internal/daemon": {},
+	"internal/graph":  {},
 	"internal/pki":    {},
 
 	// What tests are made of.

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -24,9 +23,14 @@ type Source interface {
 // Kernel is the machine's network: *kernel.Kernel.
 type Kernel interface {
 	Read(ctx context.Context, want netstate.Machine) (netstate.Machine, error)
+	// ReadLocal is Read without the routes of the machine's own namespace.
+	ReadLocal(ctx context.Context, want netstate.Machine) (netstate.Machine, error)
 	Apply(ctx context.Context, ops []netstate.Op) error
-	// Watch calls changed after each change of the kernel's state, until ctx ends.
-	Watch(ctx context.Context, changed func()) error
+	// Watch calls saw after each change of the kernel's state, until ctx ends. It
+	// begins with an event that puts everything in doubt.
+	Watch(ctx context.Context, saw func(netstate.Event)) error
+	// Holds reports whether the settings, of which no event tells, are as given.
+	Holds(settings []netstate.Sysctl) (bool, error)
 }
 
 // Config says which node the agent is for.
@@ -36,6 +40,9 @@ type Config struct {
 	// Check is how often the whole state is read even if nothing seems to have
 	// changed. Default: a minute.
 	Check time.Duration
+	// Glance is how often the settings are read of which no event tells. Default:
+	// 0.4 s.
+	Glance time.Duration
 }
 
 // Deps is what an agent works with.
@@ -53,31 +60,14 @@ type Agent struct {
 	log    *slog.Logger
 	ready  chan struct{}
 
-	wake   chan struct{} // capacity 1: something calls for a pass
-	mu     sync.Mutex
-	wanted *api.NodeEvent // nil until the first whole state
+	wake chan struct{} // capacity 1: something calls for a pass
+	mu   sync.Mutex
+	wish wish
 
-	told said // what the last report said; only reconcile uses it
+	// Only reconcile uses what follows.
+	told    said  // what the last report said
+	repairs int64 // ops that undid what others had done
 }
-
-// said is the part of a report that is worth saying once.
-type said struct {
-	wanted *api.NodeEvent
-	err    string
-}
-
-const (
-	// A kernel change waits for more to come before a pass: at first not long, and
-	// longer as long as passes find nothing to do, since then it is others who make
-	// the kernel busy.
-	firstSettle, lastSettle = 50 * time.Millisecond, time.Second
-	// telling bounds how long a report may hold up passes.
-	telling = 5 * time.Second
-	// rounds bounds how often a pass applies until the diff is empty. One is
-	// enough unless an op takes others' work with it.
-	rounds                = 3
-	firstRetry, lastRetry = 200 * time.Millisecond, 5 * time.Second
-)
 
 // New returns an agent that does nothing until Run.
 func New(cfg Config, deps Deps) (*Agent, error) {
@@ -86,6 +76,9 @@ func New(cfg Config, deps Deps) (*Agent, error) {
 	}
 	if cfg.Check == 0 {
 		cfg.Check = time.Minute
+	}
+	if cfg.Glance == 0 {
+		cfg.Glance = 400 * time.Millisecond
 	}
 	return &Agent{
 		cfg: cfg, source: deps.Source, kernel: deps.Kernel, log: deps.Log,
@@ -115,7 +108,7 @@ func (a *Agent) Run(ctx context.Context) error {
 func (a *Agent) follow(ctx context.Context) {
 	retry := firstRetry
 	for ctx.Err() == nil {
-		err := a.source.Follow(ctx, a.cfg.Node, a.hash(), func(e api.NodeEvent) error {
+		err := a.source.Follow(ctx, a.cfg.Node, a.have(), func(e api.NodeEvent) error {
 			retry = firstRetry
 			return a.take(e)
 		})
@@ -130,32 +123,30 @@ func (a *Agent) follow(ctx context.Context) {
 	}
 }
 
-// event returns the newest event with a state, or nil.
-func (a *Agent) event() *api.NodeEvent {
+// have says to the controller which parts the agent has.
+func (a *Agent) have() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.wanted
-}
-
-func (a *Agent) hash() string {
-	if e := a.event(); e != nil {
-		return e.Hash
-	}
-	return ""
+	a.wish.coming = nil // what a broken stream has left
+	return a.wish.fingerprint()
 }
 
 func (a *Agent) take(e api.NodeEvent) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if e.State == nil {
-		if a.wanted == nil || a.wanted.Hash != e.Hash {
-			return fmt.Errorf("revision %d came without the state %s", e.Revision, e.Hash)
-		}
-		e.State = a.wanted.State
+	complete, err := a.wish.take(e)
+	if complete {
+		a.poke()
 	}
-	a.wanted = &e
-	a.poke()
-	return nil
+	return err
+}
+
+func (a *Agent) saw(e netstate.Event) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.wish.see(e) {
+		a.poke()
+	}
 }
 
 func (a *Agent) poke() {
@@ -167,7 +158,7 @@ func (a *Agent) poke() {
 
 func (a *Agent) watch(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := a.kernel.Watch(ctx, a.poke)
+		err := a.kernel.Watch(ctx, a.saw)
 		if ctx.Err() != nil {
 			return
 		}
@@ -178,142 +169,12 @@ func (a *Agent) watch(ctx context.Context) {
 	}
 }
 
-// reconcile makes a pass whenever something calls for it: at once for a new wish,
-// after a while for a change of the kernel, and after a failed pass not before its
-// time, since what the pass did is a change of the kernel too.
-func (a *Agent) reconcile(ctx context.Context) {
-	check := time.NewTicker(a.cfg.Check)
-	defer check.Stop()
-	retry, settle := firstRetry, firstSettle
-	var again <-chan time.Time // set after a failed pass
-	var seen *api.NodeEvent
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-a.wake:
-			if a.event() == seen && again != nil {
-				continue
-			}
-		case <-check.C:
-		case <-again:
-		}
-		if a.event() == seen && !a.settled(ctx, settle) {
-			return
-		}
-		wanted := a.event()
-		if wanted == nil {
-			continue
-		}
-		if wanted != seen {
-			retry = firstRetry
-		}
-		seen, again = wanted, nil
-		ops, err := a.pass(ctx, wanted)
-		settle = min(2*settle, lastSettle)
-		if ops > 0 {
-			settle = firstSettle
-		}
-		if err != nil {
-			again = time.After(retry)
-			retry = min(2*retry, lastRetry)
-		} else {
-			retry = firstRetry
-		}
-	}
-}
-
-// settled gives a burst of kernel changes time to end, unless a new wish comes. What it
-// drains is looked at after it.
-func (a *Agent) settled(ctx context.Context, settle time.Duration) bool {
-	before, end := a.event(), time.After(settle)
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-a.wake:
-			if a.event() != before {
-				return true
-			}
-		case <-end:
-			return true
-		}
-	}
-}
-
-// pass makes the kernel hold what is wanted, reports how that went, and returns how
-// many ops it took. Its error is for trying again; it has been logged.
-func (a *Agent) pass(ctx context.Context, wanted *api.NodeEvent) (int, error) {
-	began := time.Now()
-	n, err := a.converge(ctx, wanted.State)
-	if ctx.Err() != nil {
-		return n, ctx.Err()
-	}
-	if n > 0 {
-		a.log.Info("applied", "revision", wanted.Revision, "ops", n, "took", time.Since(began).Round(time.Microsecond))
-	}
-	if err != nil {
-		a.log.Error("pass failed", "revision", wanted.Revision, "error", err)
-	} else {
-		a.becomeReady()
-	}
-	if rerr := a.report(ctx, wanted, err); rerr != nil && ctx.Err() == nil {
-		a.log.Warn("report not delivered", "error", rerr)
-		return n, errors.Join(err, rerr)
-	}
-	return n, err
-}
-
-// report tells the controller how a pass went, unless it said so before.
-func (a *Agent) report(ctx context.Context, wanted *api.NodeEvent, err error) error {
-	r := api.NodeReport{Revision: wanted.Revision, AppliedAt: time.Now(), Version: a.cfg.Version}
-	if err != nil {
-		r.Error = err.Error()
-	}
-	now := said{wanted, r.Error}
-	if now == a.told {
-		return nil
-	}
-	ctx, stop := context.WithTimeout(ctx, telling)
-	defer stop()
-	if err := a.source.Report(ctx, a.cfg.Node, r); err != nil {
-		return err
-	}
-	a.told = now
-	return nil
-}
-
 func (a *Agent) becomeReady() {
 	select {
 	case <-a.ready:
 	default:
 		close(a.ready)
 	}
-}
-
-// converge reads, diffs and applies until the diff is empty, and returns how many
-// ops that took.
-func (a *Agent) converge(ctx context.Context, want netstate.Machine) (int, error) {
-	done := 0
-	for range rounds {
-		have, err := a.kernel.Read(ctx, want)
-		if err != nil {
-			return done, fmt.Errorf("read the kernel's state: %w", err)
-		}
-		// An error with ops is about a part of the machine; the rest is done.
-		ops, conflict := netstate.Diff(want, have)
-		if len(ops) == 0 {
-			return done, conflict
-		}
-		for _, op := range ops {
-			a.log.Debug("apply", "command", op.Command())
-		}
-		if err := a.kernel.Apply(ctx, ops); err != nil {
-			return done, errors.Join(conflict, err)
-		}
-		done += len(ops)
-	}
-	return done, fmt.Errorf("after %d rounds the kernel still differs from what is wanted", rounds)
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

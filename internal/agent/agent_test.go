@@ -64,7 +64,7 @@ func state(routes ...string) netstate.Machine {
 }
 
 func event(rev int64, m netstate.Machine) api.NodeEvent {
-	return api.NodeEvent{Revision: rev, Hash: netstate.Hash(m), State: m}
+	return api.NodeEvent{Revision: rev, Whole: true, Parts: map[string]netstate.Machine{"node": m}}
 }
 
 // start runs an agent until the test ends.
@@ -141,10 +141,12 @@ func TestResumesWithWhatItHas(t *testing.T) {
 	applied := len(k.Applied())
 
 	src.breaks <- io.ErrUnexpectedEOF
-	if have := next(t, src.haves); have != e.Hash {
-		t.Errorf("the agent says it has %q, not %q", have, e.Hash)
+	var hash netstate.Fingerprint
+	hash.Add("node", e.Parts["node"])
+	if have := next(t, src.haves); have != hash.String() {
+		t.Errorf("the agent says it has %q, not %q", have, hash)
 	}
-	src.events <- api.NodeEvent{Revision: 8, Hash: e.Hash}
+	src.events <- api.NodeEvent{Revision: 8}
 	if r := next(t, src.reports); r.Revision != 8 || r.Error != "" {
 		t.Errorf("got %+v", r)
 	}
@@ -160,16 +162,149 @@ func TestNoStateNoWrite(t *testing.T) {
 	})
 	start(t, src, k, io.Discard)
 	next(t, src.haves)
-	// An event that leaves out a state which the agent does not have breaks the stream.
-	src.events <- api.NodeEvent{Revision: 1, Hash: "unknown"}
+	// A change of a state which the agent does not have breaks the stream.
+	src.events <- api.NodeEvent{Revision: 1, Parts: map[string]netstate.Machine{"port vm1": state("10.0.0.0/24")}}
 	if have := next(t, src.haves); have != "" {
 		t.Errorf("the agent says it has %q", have)
 	}
+	// Nor is half a state one.
+	half := event(1, state("10.0.0.0/24"))
+	half.More = true
+	src.events <- half
 	k.Edit(func(netstate.Machine) {}) // wakes it
 	src.breaks <- io.EOF
-	next(t, src.haves)
+	if have := next(t, src.haves); have != "" {
+		t.Errorf("the agent says it has %q", have)
+	}
 	if ops := k.Applied(); len(ops) > 0 {
 		t.Errorf("written without a state: %v", ops)
+	}
+}
+
+// part is a line that brings or, without routes, takes away one part.
+func part(rev int64, key string, dst ...string) api.NodeEvent {
+	e := api.NodeEvent{Revision: rev, Parts: map[string]netstate.Machine{key: nil}}
+	if len(dst) > 0 {
+		m := state(dst...)
+		m[""].Links = nil
+		e.Parts[key] = m
+	}
+	return e
+}
+
+// TestAChangeOfRoutesReadsNothing has parts of routes come and go: the kernel is told
+// just that, and what it says of it in its events is no cause to look again.
+func TestAChangeOfRoutesReadsNothing(t *testing.T) {
+	src, k := newSource(), netstatetest.New("eth0")
+	start(t, src, k, io.Discard)
+	next(t, src.haves)
+	src.events <- event(1, state("10.0.0.0/24"))
+	next(t, src.reports)
+	quiet(t, k)
+	reads, applied := len(k.Reads()), len(k.Applied())
+	for i, e := range []api.NodeEvent{
+		part(2, "port a", "10.1.0.1/32"), part(3, "port b", "10.1.0.2/32", "10.1.0.3/32"),
+		part(4, "port a"), part(5, "port b", "10.1.0.3/32"),
+	} {
+		src.events <- e
+		if r := next(t, src.reports); r.Revision != int64(2+i) || r.Error != "" {
+			t.Errorf("got %+v", r)
+		}
+		quiet(t, k)
+	}
+	if got := strings.Join(routes(k), " "); got != "10.0.0.0/24 10.1.0.3/32" {
+		t.Errorf("got %s", got)
+	}
+	if ops := k.Applied()[applied:]; len(ops) != 5 {
+		t.Errorf("got %v", ops)
+	}
+	if n := len(k.Reads()) - reads - 1; n != 0 { // one is this test's own
+		t.Errorf("the kernel was read %d times", n)
+	}
+}
+
+// quiet waits until the agent has looked at what its own pass has changed.
+func quiet(t *testing.T, k *netstatetest.Kernel) {
+	t.Helper()
+	for n, since := -1, time.Now(); time.Since(since) < 500*time.Millisecond; time.Sleep(10 * time.Millisecond) {
+		if now := len(k.Reads()); now != n {
+			n, since = now, time.Now()
+		}
+	}
+}
+
+// TestALocalChangeReadsNoRoutes has a part with a link come beside many routes.
+func TestALocalChangeReadsNoRoutes(t *testing.T) {
+	src, k := newSource(), netstatetest.New("eth0")
+	start(t, src, k, io.Discard)
+	next(t, src.haves)
+	src.events <- event(1, state("10.0.0.0/24"))
+	next(t, src.reports)
+	quiet(t, k)
+	reads := len(k.Reads())
+	e := part(2, "port a", "10.1.0.1/32")
+	e.Parts["port a"][""].Links = []netstate.Link{{Name: "br_a", Kind: netstate.Bridge, Alias: "sarn a", Up: true}}
+	src.events <- e
+	if r := next(t, src.reports); r.Revision != 2 || r.Error != "" {
+		t.Errorf("got %+v", r)
+	}
+	quiet(t, k)
+	src.events <- part(3, "port a")
+	if r := next(t, src.reports); r.Revision != 3 || r.Error != "" || r.Repairs != 0 {
+		t.Errorf("got %+v", r)
+	}
+	quiet(t, k)
+	for _, everything := range k.Reads()[reads:] {
+		if everything {
+			t.Error("all routes were read for the sake of one")
+		}
+	}
+	if got := strings.Join(routes(k), " "); got != "10.0.0.0/24" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// TestCountsAndSlowsRepairs has somebody delete a route again and again.
+func TestCountsAndSlowsRepairs(t *testing.T) {
+	src, k := newSource(), netstatetest.New("eth0")
+	start(t, src, k, io.Discard)
+	next(t, src.haves)
+	src.events <- event(1, state("10.0.0.0/24"))
+	next(t, src.reports)
+	quiet(t, k)
+	steal := func() { k.Edit(func(m netstate.Machine) { m[""].Routes = nil }) }
+	for i := range 5 {
+		steal()
+		if r := next(t, src.reports); r.Revision != 1 || r.Repairs != int64(i+1) {
+			t.Fatalf("repair %d: %+v", i+1, r)
+		}
+	}
+	steal()
+	select {
+	case r := <-src.reports:
+		t.Errorf("the sixth repair in a row came at once: %+v", r)
+	case <-time.After(time.Second):
+	}
+	// A new wish does not wait for that.
+	src.events <- event(2, state("10.0.1.0/24"))
+	if r := next(t, src.reports); r.Revision != 2 || r.Repairs != 5 {
+		t.Errorf("got %+v", r)
+	}
+}
+
+// TestNoticesSettings changes a setting, of which no event tells.
+func TestNoticesSettings(t *testing.T) {
+	src, k := newSource(), netstatetest.New("eth0")
+	start(t, src, k, io.Discard)
+	next(t, src.haves)
+	m := state("10.0.0.0/24")
+	m[""].Sysctls = []netstate.Sysctl{{Name: "net/ipv4/neigh/br/proxy_delay", Value: "0"}}
+	src.events <- event(1, m)
+	next(t, src.reports)
+	quiet(t, k)
+	k.EditQuietly(func(m netstate.Machine) { m[""].Sysctls[0].Value = "80" })
+	if r := next(t, src.reports); r.Repairs != 1 {
+		t.Errorf("got %+v", r)
 	}
 }
 

@@ -95,6 +95,16 @@ func (c *Client) Wait(ctx context.Context, revision int64, timeout time.Duration
 	return all, err
 }
 
+// Compiled returns what the node should hold now.
+func (c *Client) Compiled(ctx context.Context, node string) (Compiled, error) {
+	var now Compiled
+	if err := CheckName(intent.Ref{Kind: intent.KindNode, Name: node}); err != nil {
+		return now, err
+	}
+	err := c.call(ctx, http.MethodGet, "/v1/nodes/"+url.PathEscape(node)+"/compiled", nil, &now)
+	return now, err
+}
+
 // Report says what came of an agent's pass.
 func (c *Client) Report(ctx context.Context, node string, r NodeReport) error {
 	if err := CheckName(intent.Ref{Kind: intent.KindNode, Name: node}); err != nil {

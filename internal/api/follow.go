@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"sarn/internal/intent"
+	"sarn/internal/netstate"
 )
 
 // Follow calls fn with the node's wanted state, now and at each change, until ctx or
@@ -49,6 +52,26 @@ func (c *Client) Follow(ctx context.Context, node, have string, fn func(NodeEven
 		}
 		watchdog.Reset(c.silence)
 	}
+}
+
+var errEnough = errors.New("all is there")
+
+// State returns what the node should hold now. It asks as the node's agent does.
+func (c *Client) State(ctx context.Context, node string) (netstate.Machine, error) {
+	var parts []netstate.Machine
+	err := c.Follow(ctx, node, "", func(e NodeEvent) error {
+		for _, key := range slices.Sorted(maps.Keys(e.Parts)) {
+			parts = append(parts, e.Parts[key])
+		}
+		if e.More {
+			return nil
+		}
+		return errEnough
+	})
+	if !errors.Is(err, errEnough) {
+		return nil, err
+	}
+	return netstate.Merge(parts...), nil
 }
 
 // ended says why the stream is over.

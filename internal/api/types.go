@@ -51,18 +51,26 @@ type NodeStatus struct {
 	Ports     int       `json:"ports" doc:"How many ports the node carries."`
 	Error     string    `json:"error,omitempty" doc:"Why the node's last pass failed, if it did."`
 	Version   string    `json:"version,omitempty" doc:"Version of the node's agent."`
+	Repairs   int64     `json:"repairs" doc:"How many commands the agent has run since its start to undo what others had changed."`
 }
 
 // InSync reports whether the node holds what it should.
 func (s NodeStatus) InSync() bool { return s.Applied >= s.Wanted && s.Error == "" }
 
-// NodeEvent is one line of a node's stream. A line without State says that the
-// state of that Hash, which the follower named as the one it has, holds still. When the
-// node is deleted, a last line wants one namespace, the agent's own, with nothing in it.
+// NodeEvent is one line of a node's stream. What the node should hold comes in parts by
+// name: a line brings those that are new or changed, and null for those that are gone.
+// When the node is deleted, a last line leaves nothing of it.
 type NodeEvent struct {
-	Revision int64            `json:"revision" doc:"Revision of the wanted state."`
-	Hash     string           `json:"hash" doc:"Hash of the wanted state; equal states have equal hashes."`
-	State    netstate.Machine `json:"state,omitempty" doc:"What the node's kernel should hold, by network namespace."`
+	Revision int64                       `json:"revision" doc:"Revision of the wanted state."`
+	Whole    bool                        `json:"whole,omitempty" doc:"Whether the state begins anew: parts from before this line are gone."`
+	Parts    map[string]netstate.Machine `json:"parts,omitempty" doc:"Parts of what the node's kernel should hold, by network namespace; null for one that is gone. Together they are the wanted state."`
+	More     bool                        `json:"more,omitempty" doc:"Whether the next line belongs to the same change, so that there is nothing to act on yet."`
+}
+
+// Compiled is what a node should hold at a revision.
+type Compiled struct {
+	Revision int64            `json:"revision" doc:"Revision at which the state last changed."`
+	State    netstate.Machine `json:"state" doc:"What the node's kernel should hold, by network namespace."`
 }
 
 // NodeReport is what an agent says after each pass.
@@ -71,4 +79,5 @@ type NodeReport struct {
 	AppliedAt time.Time `json:"appliedAt" doc:"When the pass ended."`
 	Error     string    `json:"error,omitempty" doc:"Why the pass failed; empty if the second diff was empty."`
 	Version   string    `json:"version" doc:"Version of the agent."`
+	Repairs   int64     `json:"repairs,omitempty" doc:"How many commands the agent has run since its start to undo what others had changed." minimum:"0"`
 }

@@ -40,7 +40,8 @@ const exitCodesHelp = `Exit codes of every command:
     2  bad usage or bad input: nothing was changed
     3  the controller cannot be reached
     4  the time for --wait ran out
-    5  an expectation was missed (lab test, lab ping-all)
+    5  an expectation was missed (lab test, lab ping-all), a packet gets no
+       answer (trace), or something is wrong (doctor, ipam check)
   130  interrupted (Ctrl-C)`
 
 // Run runs the program with the arguments and returns its exit code.

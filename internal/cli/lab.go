@@ -20,7 +20,7 @@ this machine, built from one YAML file: its ` + "`kind: Lab`" + ` document says 
 what, the rest is what a real fabric would be given. A controller and an agent in every
 node make it work. While a lab is up, every other command can talk to its controller.
 
-All but list needs root.`,
+All but list and graph needs root.`,
 		Example: `  sarn lab up examples/two-hosts.yaml
   sarn lab up --topo tree,depth=2,fanout=4
   sarn lab ping-all
@@ -30,8 +30,8 @@ All but list needs root.`,
   sarn lab down`,
 	}
 	cmd.AddCommand(a.labUpCommand(), a.labDownCommand(), a.labListCommand(), a.labExecCommand(),
-		a.labShellCommand(), a.labPingAllCommand(), a.labTestCommand(), a.labLinkCommand(),
-		a.labCaptureCommand(), a.labConsoleCommand())
+		a.labShellCommand(), a.labPingAllCommand(), a.labTestCommand(), a.labGraphCommand(),
+		a.labLinkCommand(), a.labCaptureCommand(), a.labConsoleCommand())
 	return cmd
 }
 

@@ -126,9 +126,9 @@ func TestStatus(t *testing.T) {
 	if err := testApp(&out, "").printStatus(nodes, now); err != nil {
 		t.Fatal(err)
 	}
-	want := "NODE     ROLE     CONNECTED   WANTED   APPLIED   AGE   PORTS   ERROR\n" +
-		"host1    host     yes         12       12        1m    3       -\n" +
-		"router   router   no          12       0         -     0       no nft\n"
+	want := "NODE     ROLE     CONNECTED   WANTED   APPLIED   AGE   PORTS   REPAIRS   ERROR\n" +
+		"host1    host     yes         12       12        1m    3       0         -\n" +
+		"router   router   no          12       0         -     0       0         no nft\n"
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}

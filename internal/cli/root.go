@@ -44,8 +44,8 @@ routing, host routes and nftables, kept as declared by an agent on each machine.
 		&cobra.Group{ID: groupSystem, Title: "What makes it so:"},
 		&cobra.Group{ID: groupProgram, Title: "This program:"},
 	)
-	group(root, groupIntent, a.applyCommand(), a.deleteCommand(), a.vpcCommand(), a.subnetCommand(), a.nodeCommand(), a.portCommand())
-	group(root, groupSystem, a.statusCommand(), a.serverCommand(), a.agentCommand(), a.labCommand(), a.pkiCommand())
+	group(root, groupIntent, a.applyCommand(), a.deleteCommand(), a.planCommand(), a.vpcCommand(), a.subnetCommand(), a.nodeCommand(), a.portCommand())
+	group(root, groupSystem, a.statusCommand(), a.traceCommand(), a.doctorCommand(), a.ipamCommand(), a.serverCommand(), a.agentCommand(), a.labCommand(), a.pkiCommand())
 	group(root, groupProgram, a.contextCommand(), a.versionCommand())
 	root.SetHelpCommandGroupID(groupProgram)
 	root.SetCompletionCommandGroupID(groupProgram)

@@ -16,7 +16,8 @@ func (a *app) statusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "Say how far each node is",
 		Long: `WANTED is the revision at which what a node should hold last changed, APPLIED the
-one that it last applied and found in its kernel, AGE how long ago that was.`,
+one that it last applied and found in its kernel, AGE how long ago that was. REPAIRS
+counts the commands by which its agent undid what others had changed.`,
 		Example: "  sarn status\n  sarn status --wait --timeout 30s",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -48,7 +49,7 @@ func (a *app) printStatus(nodes []api.NodeStatus, now time.Time) error {
 	if nodes == nil {
 		nodes = []api.NodeStatus{}
 	}
-	t := newTable("NODE", "ROLE", "CONNECTED", "WANTED", "APPLIED", "AGE", "PORTS", "ERROR")
+	t := newTable("NODE", "ROLE", "CONNECTED", "WANTED", "APPLIED", "AGE", "PORTS", "REPAIRS", "ERROR")
 	t.alarm = func(column, cell string) bool {
 		return (column == "CONNECTED" && cell == "no") || (column == "ERROR" && cell != "-")
 	}
@@ -57,7 +58,7 @@ func (a *app) printStatus(nodes []api.NodeStatus, now time.Time) error {
 		if wrong == "" && !n.Connected {
 			wrong = "its agent is not connected"
 		}
-		t.add(n.Node, n.Role, yes(n.Connected), fmt.Sprint(n.Wanted), fmt.Sprint(n.Applied), age(n.AppliedAt, now), fmt.Sprint(n.Ports), wrong)
+		t.add(n.Node, n.Role, yes(n.Connected), fmt.Sprint(n.Wanted), fmt.Sprint(n.Applied), age(n.AppliedAt, now), fmt.Sprint(n.Ports), fmt.Sprint(n.Repairs), wrong)
 	}
 	return a.print(nodes, func() error { return a.printTable(t) })
 }

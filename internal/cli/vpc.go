@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -12,12 +13,13 @@ import (
 )
 
 func (a *app) vpcCommand() *cobra.Command {
-	return a.command(noun{
+	cmd := a.command(noun{
 		kind:    intent.KindVPC,
 		short:   "Private networks: address blocks that subnets are cut from",
-		columns: []string{"NAME", "CIDRS"},
+		columns: []string{"NAME", "CIDRS", "MODE", "TABLE"},
 		row: func(o intent.Object) []string {
-			return []string{o.Head().Name, cidrWords(o.(*intent.VPC).CIDRs)}
+			v := o.(*intent.VPC)
+			return []string{v.Name, cidrWords(v.CIDRs), string(v.Mode), fmt.Sprint(v.Table)}
 		},
 		describe: describeVPC,
 		create: func() creation {
@@ -28,15 +30,54 @@ func (a *app) vpcCommand() *cobra.Command {
 				example:  "  sarn vpc create main --cidr 10.10.0.0/16 --cidr 10.20.0.0/16",
 				flags: func(cmd *cobra.Command) {
 					cmd.Flags().Var((*cidrList)(&v.CIDRs), "cidr", "address `block` of the VPC (repeatable)")
+					cmd.Flags().StringVar((*string)(&v.Mode), "mode", "", "how packets between hosts go: `router` or direct (default: router)")
+					complete(cmd, "mode", modes...)
 				},
 			}
 		},
 	})
+	cmd.AddCommand(a.vpcModeCommand())
+	return cmd
+}
+
+var modes = []string{string(intent.ModeRouter), string(intent.ModeDirect)}
+
+func (a *app) vpcModeCommand() *cobra.Command {
+	var w waiting
+	cmd := &cobra.Command{
+		Use:   "mode NAME router|direct",
+		Short: "Switch the way that packets between hosts go",
+		Long: `router: hosts know their own ports and send the rest to the subnet's router, as in
+the beginning. direct: hosts know every port of the VPC and send to its host; the router
+keeps the gateways, NAT, and what a host has not learned. Switching loses no packet.`,
+		Example: "  sarn vpc mode main direct --wait",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 2 {
+				return errors.New("name the vpc and its mode: router or direct")
+			}
+			return nil
+		},
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+			if len(args) == 1 {
+				return modes, cobra.ShellCompDirectiveNoFileComp
+			}
+			return a.objectNames(intent.KindVPC, false)(cmd, args, prefix)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.revise(cmd, intent.Ref{Kind: intent.KindVPC, Name: args[0]}, w, func(o intent.Object) {
+				o.(*intent.VPC).Mode = intent.Mode(args[1])
+			})
+		},
+	}
+	w.flags(cmd)
+	return cmd
 }
 
 func describeVPC(ctx context.Context, client *api.Client, o intent.Object, s *sheet) error {
 	v := o.(*intent.VPC)
 	s.line("Address blocks", "%s", cidrWords(v.CIDRs))
+	s.line("Mode", "%s", v.Mode)
+	s.line("Routing table", "%d, before those of its subnets", v.Table)
 	subnets, err := listOf[*intent.Subnet](ctx, client, intent.KindSubnet, func(n *intent.Subnet) bool { return n.VPC == v.Name })
 	if err != nil {
 		return err

@@ -11,6 +11,10 @@ import (
 )
 
 const (
+	// FirstVPCTable and LastVPCTable bound the tables, and the priorities of the
+	// rules, of VPCs: they are asked before their subnets'.
+	FirstVPCTable = 5001
+	LastVPCTable  = 9999
 	// UnderlayTable is the routing table, and the priority of the rule, for
 	// packets that come in from the underlay. Subnets' tables follow it.
 	UnderlayTable = 10000
@@ -19,28 +23,134 @@ const (
 	LastSubnetTable  = 19999
 )
 
+// Key names a part of a node's state.
+type Key string
+
+// Base is the key of the part that no single port decides: the underlay, the bridges,
+// gateways, NAT, and the routes to whole subnets.
+const Base Key = "node"
+
+const portKey = "port "
+
+// PortKey is the key of the part that is there for a port.
+func PortKey(port string) Key { return Key(portKey + port) }
+
 // Node returns what the kernel of the named node should hold, or nil if the world
-// has no such node.
+// has no such node: all its parts together.
 func Node(w *intent.World, name string) netstate.Machine {
+	keys := Keys(w, name)
+	if len(keys) == 0 {
+		return nil
+	}
+	parts := make([]netstate.Machine, len(keys))
+	for i, k := range keys {
+		parts[i] = Part(w, name, k)
+	}
+	return netstate.Merge(parts...)
+}
+
+// Keys lists the parts of the named node, Base first; none if the world has no such
+// node.
+func Keys(w *intent.World, name string) []Key {
+	node := w.Nodes[name]
+	if node == nil {
+		return nil
+	}
+	keys := []Key{Base}
+	add := func(ports []*intent.Port) {
+		for _, p := range ports {
+			keys = append(keys, PortKey(p.Name))
+		}
+	}
+	if node.Role == intent.RoleRouter {
+		for _, s := range w.AllSubnets() {
+			if s.Router == name {
+				add(w.PortsIn(s.Name))
+			}
+		}
+		return keys
+	}
+	add(w.PortsOn(name))
+	for _, v := range directVPCs(w, name) {
+		for _, s := range w.SubnetsOf(v.Name) {
+			for _, p := range w.PortsIn(s.Name) {
+				if !carries(p, name) {
+					keys = append(keys, PortKey(p.Name))
+				}
+			}
+		}
+	}
+	return keys
+}
+
+// Part returns one part of what the kernel of the named node should hold. It is nil if
+// the node has no such part, now or any more.
+func Part(w *intent.World, name string, key Key) netstate.Machine {
 	node := w.Nodes[name]
 	if node == nil {
 		return nil
 	}
 	b := newBuilder(w, node)
-	switch node.Role {
-	case intent.RoleHost:
-		b.host()
-	case intent.RoleRouter:
-		b.router()
+	if key == Base {
+		if node.Role == intent.RoleRouter {
+			b.router()
+		} else {
+			b.host()
+		}
+		return b.machine
+	}
+	p := w.Ports[strings.TrimPrefix(string(key), portKey)]
+	if p == nil {
+		return nil
+	}
+	s := w.Subnets[p.Subnet]
+	switch {
+	case s == nil || w.VPCs[s.VPC] == nil: // only a store that others wrote to has such a port
+	case node.Role == intent.RoleRouter:
+		if s.Router == name {
+			b.toHost(netstate.MainTable, p)
+		}
+	case carries(p, name):
+		b.port(p, s)
+	default:
+		if v := w.VPCs[s.VPC]; v.Mode == intent.ModeDirect && w.CarriesVPC(name, v.Name) {
+			b.toHost(v.Table, p)
+		}
+	}
+	if b.empty() {
+		return nil
 	}
 	return b.machine
+}
+
+// directVPCs lists the VPCs whose every port the host knows.
+func directVPCs(w *intent.World, host string) []*intent.VPC {
+	var direct []*intent.VPC
+	for _, v := range w.AllVPCs() {
+		if v.Mode == intent.ModeDirect && w.CarriesVPC(host, v.Name) {
+			direct = append(direct, v)
+		}
+	}
+	return direct
+}
+
+func carries(p *intent.Port, host string) bool {
+	return p.Node == host || p.Move != nil && p.Move.From == host
 }
 
 // BridgeDevice returns the name of a subnet's bridge on every host.
 func BridgeDevice(subnet string) string { return deviceName(netstate.BridgePrefix, subnet) }
 
-// PortDevice returns the name of a port's device on its host.
+// PortDevice returns the name of the device that Sarn makes for a port on its host.
 func PortDevice(port string) string { return deviceName(netstate.PortPrefix, port) }
+
+// Device returns the name of the port's device on its host.
+func Device(p *intent.Port) string {
+	if p.Attach.Type == intent.AttachInterface {
+		return p.Attach.Interface
+	}
+	return PortDevice(p.Name)
+}
 
 // deviceName fits a name into the kernel's 15 characters (IFNAMSIZ less its zero):
 // whole if it can, otherwise its beginning and a hash.
@@ -55,7 +165,7 @@ func deviceName(prefix, name string) string {
 	return prefix + name[:most-len(prefix)-len(sum)-1] + "-" + sum
 }
 
-// builder gathers the state of one node.
+// builder gathers one part of the state of a node.
 type builder struct {
 	world   *intent.World
 	node    *intent.Node
@@ -71,12 +181,10 @@ type routeKey struct {
 
 func newBuilder(w *intent.World, node *intent.Node) *builder {
 	own := &netstate.State{}
-	return &builder{
-		world: w, node: node, own: own,
-		machine: netstate.Machine{"": own},
-		routed:  map[routeKey]bool{},
-	}
+	return &builder{world: w, node: node, own: own, machine: netstate.Machine{"": own}}
 }
+
+func (b *builder) empty() bool { return len(b.machine) == 1 && len(b.own.Links)+len(b.own.Routes) == 0 }
 
 // route adds r unless its table has a route to the same destination: what is added
 // first wins.
@@ -84,6 +192,9 @@ func (b *builder) route(r netstate.Route) {
 	key := routeKey{r.Table, r.Dst}
 	if b.routed[key] {
 		return
+	}
+	if b.routed == nil {
+		b.routed = map[routeKey]bool{}
 	}
 	b.routed[key] = true
 	b.own.Routes = append(b.own.Routes, r)
@@ -113,8 +224,15 @@ func (b *builder) underlay() {
 // routerOf returns the node that owns the subnet's gateway.
 func (b *builder) routerOf(s *intent.Subnet) *intent.Node { return b.world.Nodes[s.Router] }
 
-// unreachableVPCs ends what no subnet has claimed of the VPCs' addresses, so that
-// it does not leave by a default route.
+// toHost routes a port's address to the host that serves it.
+func (b *builder) toHost(table uint32, p *intent.Port) {
+	if host := b.world.Nodes[p.Serving()]; host != nil {
+		b.route(netstate.Route{Table: table, Dst: p.Address.Host(), Via: host.Address.Addr, Link: b.node.Interface})
+	}
+}
+
+// unreachableVPCs ends what no subnet has claimed of the VPCs' addresses, so that it
+// does not leave by a default route.
 func (b *builder) unreachableVPCs(table uint32) {
 	for _, v := range b.world.AllVPCs() {
 		for _, c := range v.CIDRs {

@@ -35,6 +35,11 @@ func randomWorld(t *rapid.T) *intent.World {
 			})
 		}
 	}
+	for _, v := range w.AllVPCs() {
+		v := *v
+		v.Mode = rapid.SampledFrom([]intent.Mode{intent.ModeRouter, intent.ModeDirect}).Draw(t, "mode")
+		w.Put(&v)
+	}
 	subnets := w.AllSubnets()
 	for i := range rapid.IntRange(0, 8).Draw(t, "ports") {
 		s := rapid.SampledFrom(subnets).Draw(t, "in")
@@ -46,6 +51,10 @@ func randomWorld(t *rapid.T) *intent.World {
 			Header: intent.Header{Name: fmt.Sprintf("vm%d", i)}, Subnet: s.Name, Address: intent.Addr{Addr: a},
 			Node: rapid.SampledFrom([]string{"host1", "host2"}).Draw(t, "on"),
 			MAC:  intent.PortMAC(intent.Addr{Addr: a}),
+		}
+		if rapid.Bool().Draw(t, "moving") {
+			p.Move = &intent.Move{From: "host1", Switched: rapid.Bool().Draw(t, "switched")}
+			p.Node = "host2"
 		}
 		if rapid.Bool().Draw(t, "tap") {
 			p.Attach = intent.Attach{Type: intent.AttachTap, Owner: uint32(rapid.IntRange(0, 1).Draw(t, "owner"))}

@@ -9,48 +9,35 @@ import (
 
 var anywhere = netip.MustParsePrefix("0.0.0.0/0")
 
-// host compiles a node that carries ports.
+// host compiles what a node that carries ports holds beside them.
 func (b *builder) host() {
 	b.underlay()
-	ports := b.world.PortsOn(b.node.Name)
-	local := b.localSubnets(ports)
-	for _, s := range local {
-		b.bridge(s)
-	}
-	for _, p := range ports {
-		b.port(p)
-	}
-	b.mainTable(ports)
-	b.underlayTable(ports)
-	for _, s := range local {
-		b.subnetTable(s, ports)
-	}
-	b.antispoof(ports)
-}
-
-// localSubnets lists the subnets that have ports on the node, by name.
-func (b *builder) localSubnets(ports []*intent.Port) []*intent.Subnet {
-	has := map[string]bool{}
-	for _, p := range ports {
-		has[p.Subnet] = true
-	}
 	var local []*intent.Subnet
 	for _, s := range b.world.AllSubnets() {
-		if has[s.Name] {
+		if b.world.Carried(b.node.Name, s.Name) > 0 && b.world.VPCs[s.VPC] != nil {
 			local = append(local, s)
 		}
 	}
-	return local
+	for _, s := range local {
+		b.bridge(s)
+	}
+	b.mainTable()
+	b.underlayTable()
+	for _, s := range local {
+		b.subnetTable(s)
+	}
+	b.antispoof()
 }
 
 // bridge makes the subnet's bridge. It has the same address and MAC on every host
-// and answers ARP for every address that its table can reach.
+// and answers ARP for every address that its tables can reach: first the VPC's, with
+// the ports whose host is known, then the subnet's own.
 func (b *builder) bridge(s *intent.Subnet) {
 	dev := BridgeDevice(s.Name)
 	b.own.Links = append(b.own.Links, netstate.Link{
 		Name: dev, Kind: netstate.Bridge, Up: true,
 		Alias: netstate.Mark + " subnet " + s.Name,
-		MAC:   string(intent.BridgeMAC(s.Bridge)),
+		MAC:   string(intent.BridgeMAC(s.Bridge)), MTUOf: b.node.Interface,
 	})
 	b.own.Addresses = append(b.own.Addresses, netstate.Address{Link: dev, Prefix: s.Bridge.Host()})
 	conf := "net/ipv4/conf/" + dev + "/"
@@ -61,22 +48,24 @@ func (b *builder) bridge(s *intent.Subnet) {
 	// The kernel would wait up to 0.8 s before it answers for somebody else.
 	b.sysctl("0", "net/ipv4/neigh/"+dev+"/proxy_delay")
 	b.sysctl("1", "net/ipv6/conf/"+dev+"/disable_ipv6")
-	b.own.Rules = append(b.own.Rules, netstate.Rule{Priority: int(s.Table), Iif: dev, Table: s.Table})
+	for _, table := range []uint32{b.world.VPCs[s.VPC].Table, s.Table} {
+		b.own.Rules = append(b.own.Rules, netstate.Rule{Priority: int(table), Iif: dev, Table: table})
+	}
 }
 
-// port makes the host's end of a port. Ports are isolated from each other: what one
-// sends to another is routed by the host like everything else.
-func (b *builder) port(p *intent.Port) {
-	s := b.world.Subnets[p.Subnet]
-	bridge, dev := BridgeDevice(s.Name), PortDevice(p.Name)
+// port makes the host's end of a port, and the routes to it. Ports are isolated from
+// each other: what one sends to another is routed by the host like everything else.
+func (b *builder) port(p *intent.Port, s *intent.Subnet) {
+	bridge, dev := BridgeDevice(s.Name), Device(p)
 	link := netstate.Link{
-		Name: dev, Kind: netstate.Veth, Up: true,
-		Alias:  netstate.Mark + " port " + p.Name,
-		Master: bridge, Isolated: true, Static: true,
+		Name: dev, Up: true, Master: bridge, Isolated: true, Static: true, MTUOf: b.node.Interface,
 	}
-	if p.Attach.Type == intent.AttachTap {
-		link.Kind, link.Owner = netstate.Tap, p.Attach.Owner
-	} else {
+	switch p.Attach.Type {
+	case intent.AttachInterface:
+	case intent.AttachTap:
+		link.Kind, link.Alias, link.Owner = netstate.Tap, netstate.Mark+" port "+p.Name, p.Attach.Owner
+	default:
+		link.Kind, link.Alias = netstate.Veth, netstate.Mark+" port "+p.Name
 		link.Peer, link.PeerNetns = p.Attach.Interface, p.Attach.Namespace
 		b.guest(p, s)
 	}
@@ -86,6 +75,23 @@ func (b *builder) port(p *intent.Port) {
 	// of them can answer for another.
 	b.own.Neighbors = append(b.own.Neighbors, netstate.Neighbor{Link: bridge, Address: p.Address.Addr, MAC: string(p.MAC)})
 	b.own.Forwards = append(b.own.Forwards, netstate.Forward{Link: dev, MAC: string(p.MAC)})
+	b.sender(p)
+	b.routes(p, s)
+}
+
+// routes lets others reach a port that is here. While it moves, packets from the
+// underlay reach it on both hosts, so that none can go to and fro between them, and
+// what starts here goes where all others send it.
+func (b *builder) routes(p *intent.Port, s *intent.Subnet) {
+	v := b.world.VPCs[s.VPC]
+	b.toPort(UnderlayTable, p)
+	switch {
+	case p.Serving() == b.node.Name:
+		b.toPort(netstate.MainTable, p)
+		b.toPort(v.Table, p)
+	case v.Mode == intent.ModeDirect:
+		b.toHost(v.Table, p)
+	}
 }
 
 func (b *builder) toPort(table uint32, p *intent.Port) {
@@ -103,10 +109,7 @@ func (b *builder) via(table uint32, dst netip.Prefix, s *intent.Subnet, src neti
 
 // mainTable lets the host itself reach every port. It speaks from its underlay
 // address: the bridge's is the same on all hosts, so answers would not come back.
-func (b *builder) mainTable(ports []*intent.Port) {
-	for _, p := range ports {
-		b.toPort(netstate.MainTable, p)
-	}
+func (b *builder) mainTable() {
 	for _, s := range b.world.AllSubnets() {
 		b.via(netstate.MainTable, s.CIDR.Prefix, s, b.node.Address.Addr)
 	}
@@ -115,24 +118,16 @@ func (b *builder) mainTable(ports []*intent.Port) {
 
 // underlayTable is for packets from other machines: they reach the ports that are
 // here, and none is sent back to where it came from.
-func (b *builder) underlayTable(ports []*intent.Port) {
+func (b *builder) underlayTable() {
 	b.own.Rules = append(b.own.Rules, netstate.Rule{
 		Priority: UnderlayTable, Iif: b.node.Interface, Table: UnderlayTable,
 	})
-	for _, p := range ports {
-		b.toPort(UnderlayTable, p)
-	}
 	b.unreachableVPCs(UnderlayTable)
 }
 
-// subnetTable is what the ports of a subnet can reach: the VPC's ports on this host
-// directly, the rest of the VPC and the world through routers, other VPCs not.
-func (b *builder) subnetTable(s *intent.Subnet, ports []*intent.Port) {
-	for _, p := range ports {
-		if b.world.Subnets[p.Subnet].VPC == s.VPC {
-			b.toPort(s.Table, p)
-		}
-	}
+// subnetTable is what the ports of a subnet can reach beside the ports that the VPC's
+// table has: the rest of the VPC and the world through routers, other VPCs not.
+func (b *builder) subnetTable(s *intent.Subnet) {
 	for _, other := range b.world.SubnetsOf(s.VPC) {
 		b.via(s.Table, other.CIDR.Prefix, other, netip.Addr{})
 	}

@@ -2,6 +2,7 @@ package compile_test
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,8 +33,8 @@ func twoHosts() *intent.World {
 		node("host1", intent.RoleHost, "192.168.56.103", ""),
 		node("host2", intent.RoleHost, "192.168.56.104", ""),
 		node("router", intent.RoleRouter, "192.168.56.101", "enp0s3"),
-		&intent.VPC{Header: intent.Header{Name: "main"}, CIDRs: []intent.CIDR{cidr("10.10.0.0/16")}},
-		&intent.VPC{Header: intent.Header{Name: "other"}, CIDRs: []intent.CIDR{cidr("10.20.0.0/16")}},
+		&intent.VPC{Header: intent.Header{Name: "main"}, CIDRs: []intent.CIDR{cidr("10.10.0.0/16")}, Mode: intent.ModeRouter, Table: 5001},
+		&intent.VPC{Header: intent.Header{Name: "other"}, CIDRs: []intent.CIDR{cidr("10.20.0.0/16")}, Mode: intent.ModeRouter, Table: 5002},
 		&intent.Subnet{Header: intent.Header{Name: "net1"}, VPC: "main", CIDR: cidr("10.10.10.0/24"), Gateway: addr("10.10.10.1"), Bridge: addr("10.10.10.2"), Router: "router", NAT: true, Table: 10001},
 		&intent.Subnet{Header: intent.Header{Name: "net2"}, VPC: "main", CIDR: cidr("10.10.20.0/24"), Gateway: addr("10.10.20.1"), Bridge: addr("10.10.20.2"), Router: "router", Table: 10002},
 		port("vm1", "net1", "host1", "10.10.10.10"), port("vm2", "net1", "host1", "10.10.10.11"),
@@ -102,6 +103,53 @@ func TestOnePortMore(t *testing.T) {
 		all += "# " + node + "\n" + commands(t, compile.Node(w, node), before[node])
 	}
 	golden(t, "one-port-more", all)
+}
+
+// changes shows the commands of each node that lead from one world to the next.
+func changes(t *testing.T, name string, steps ...func(*intent.World)) {
+	t.Helper()
+	w := twoHosts()
+	nodes := []string{"host1", "host2", "router"}
+	before := map[string]netstate.Machine{}
+	for _, node := range nodes {
+		before[node] = compile.Node(w, node)
+	}
+	var all strings.Builder
+	for i, step := range steps {
+		step(w)
+		for _, node := range nodes {
+			after := compile.Node(w, node)
+			fmt.Fprintf(&all, "# step %d, %s\n%s", i+1, node, commands(t, after, before[node]))
+			before[node] = after
+		}
+	}
+	golden(t, name, all.String())
+}
+
+// TestDirectMode shows that a VPC becomes direct by routes that come, and no other
+// change, and router mode again by the same routes going.
+func TestDirectMode(t *testing.T) {
+	mode := func(m intent.Mode) func(*intent.World) {
+		return func(w *intent.World) {
+			v := *w.VPCs["main"]
+			v.Mode = m
+			w.Put(&v)
+		}
+	}
+	changes(t, "direct-mode", mode(intent.ModeDirect), mode(intent.ModeRouter))
+}
+
+// TestMove shows the three steps of a port's move: the new host makes it too, all
+// switch to that host, the old host lets go.
+func TestMove(t *testing.T) {
+	move := func(m *intent.Move) func(*intent.World) {
+		return func(w *intent.World) {
+			p := *w.Ports["vm1"]
+			p.Node, p.Move = "host2", m
+			w.Put(&p)
+		}
+	}
+	changes(t, "move", move(&intent.Move{From: "host1"}), move(&intent.Move{From: "host1", Switched: true}), move(nil))
 }
 
 func TestDeviceNamesFit(t *testing.T) {

@@ -1,14 +1,13 @@
 package compile
 
 import (
-	"net/netip"
-
 	"sarn/internal/intent"
 	"sarn/internal/netstate"
+
+	"net/netip"
 )
 
-// router compiles a node that owns gateways: it knows the host of every port of its
-// subnets and sends each packet there.
+// router compiles what a node that owns gateways holds beside the routes to ports.
 func (b *builder) router() {
 	b.underlay()
 	if b.separateUplink() {
@@ -33,18 +32,10 @@ func (b *builder) separateUplink() bool {
 }
 
 // gateway puts a subnet's gateway on the loopback device, as reachable as the router
-// itself, and adds a host route for each port. What nobody holds is unreachable.
+// itself. Of the subnet's addresses, those that no port holds are unreachable.
 func (b *builder) gateway(s *intent.Subnet) {
 	b.own.Addresses = append(b.own.Addresses, netstate.Address{
 		Link: "lo", Prefix: s.Gateway.Host(), Label: "lo:" + netstate.Mark,
 	})
-	for _, p := range b.world.PortsIn(s.Name) {
-		if host := b.world.Nodes[p.Node]; host != nil {
-			b.route(netstate.Route{
-				Table: netstate.MainTable, Dst: p.Address.Host(),
-				Via: host.Address.Addr, Link: b.node.Interface,
-			})
-		}
-	}
 	b.route(netstate.Route{Table: netstate.MainTable, Dst: s.CIDR.Prefix, Type: netstate.Unreachable})
 }

@@ -26,6 +26,7 @@ type admission struct {
 	objects []intent.Object              // copies of what the change gives, filled in
 	given   map[intent.Ref]bool          // what the change gives
 	before  map[intent.Ref]intent.Object // what was there of these and of the deleted
+	outside map[intent.Ref]bool          // which of before were outside the World
 	cursor  map[string]netip.Addr        // by subnet: no address below is free
 }
 
@@ -35,7 +36,7 @@ type admission struct {
 func (l *ledger) admit(c api.Change) (plan, error) {
 	a := &admission{
 		ledger: l, change: c, given: map[intent.Ref]bool{},
-		before: map[intent.Ref]intent.Object{}, cursor: map[string]netip.Addr{},
+		before: map[intent.Ref]intent.Object{}, outside: map[intent.Ref]bool{}, cursor: map[string]netip.Addr{},
 	}
 	for _, o := range c.Objects() {
 		a.objects = append(a.objects, clone(o))
@@ -43,7 +44,8 @@ func (l *ledger) admit(c api.Change) (plan, error) {
 	}
 	defer a.putBack()
 	a.takeOut()
-	a.fillNodesAndVPCs()
+	a.fillNodes()
+	a.fillVPCs()
 	a.fillSubnets()
 	a.fillPorts()
 	a.checkBlocks()
@@ -93,7 +95,7 @@ func wellFormed(c api.Change) error {
 func (a *admission) takeOut() {
 	for _, o := range a.objects {
 		ref, head := intent.RefOf(o), o.Head()
-		old := a.ledger.remove(ref)
+		old := a.remove(ref)
 		switch {
 		case old == nil && head.Revision != 0:
 			a.clash(ref, "revision", "is %d, but it has been deleted since; leave revision out to create it", head.Revision)
@@ -111,7 +113,7 @@ func (a *admission) takeOut() {
 		}
 	}
 	for _, ref := range a.change.Delete {
-		old := a.ledger.remove(ref)
+		old := a.remove(ref)
 		if old == nil {
 			a.missing(ref, "there is no such %s", ref.Kind.Noun())
 			continue
@@ -120,13 +122,25 @@ func (a *admission) takeOut() {
 	}
 }
 
+// remove takes the object out of the ledger and notes whether it was outside.
+func (a *admission) remove(ref intent.Ref) intent.Object {
+	if a.ledger.outside[ref] != nil {
+		a.outside[ref] = true
+	}
+	return a.ledger.remove(ref)
+}
+
 // putBack restores the ledger as it was before takeOut.
 func (a *admission) putBack() {
 	for _, o := range a.objects {
 		a.ledger.remove(intent.RefOf(o))
 	}
-	for _, o := range a.before {
-		a.ledger.put(o)
+	for ref, o := range a.before {
+		if a.outside[ref] {
+			a.ledger.outside[ref] = o
+		} else {
+			a.ledger.put(o)
+		}
 	}
 }
 
@@ -183,7 +197,11 @@ func (a *admission) taken(ref intent.Ref, o intent.Object, c claim, holder inten
 	case claimNetns:
 		a.clash(ref, "attach", "namespace and interface %s on node %q are those of %s", c.text, c.scope, holder)
 	case claimPortDevice:
-		a.clash(ref, "name", "its device on node %q, %s, would be the same as that of %s; use another name", c.scope, c.text, holder)
+		field := "name"
+		if p, ok := o.(*intent.Port); ok && p.Attach.Type == intent.AttachInterface {
+			field = "attach.interface"
+		}
+		a.clash(ref, field, "its device on node %q, %s, would be the same as that of %s; use another name", c.scope, c.text, holder)
 	case claimBridgeDevice:
 		a.clash(ref, "name", "its bridge %s would be the same as that of %s; use another name", c.text, holder)
 	case claimUnderlay:

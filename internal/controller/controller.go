@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sarn/internal/api"
+	"sarn/internal/compile"
 	"sarn/internal/intent"
 	"sarn/internal/store"
 )
@@ -38,9 +39,10 @@ type Controller struct {
 
 	mu       sync.RWMutex
 	ledger   *ledger
-	revision int64 // of the ledger's world
-	compiled int64 // revision that all nodes' wanted states hold
-	dirty    dirt  // what has to be compiled again
+	revision int64           // of the ledger's world
+	told     int64           // revision whose every concern the nodes' streams know
+	concern  compile.Concern // of what came since
+	moving   map[string]bool // ports on their way from one host to another
 	nodes    map[string]*node
 	moved    chan struct{} // closed, and replaced, when any of the above changes
 }
@@ -74,7 +76,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	if err := c.reload(ctx); err != nil {
 		return err
 	}
-	c.compileDirty()
+	c.tell()
 
 	// Changes that are under way when ctx ends still need the watch.
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -86,7 +88,8 @@ func (c *Controller) Run(ctx context.Context) error {
 			failed <- err
 		}
 	})
-	wg.Go(func() { c.compileLoop(inner) })
+	wg.Go(func() { c.tellLoop(inner) })
+	wg.Go(func() { c.moveLoop(inner) })
 	for _, d := range doors {
 		wg.Go(func() {
 			if err := d.serve(); err != nil {
@@ -115,7 +118,18 @@ func (c *Controller) reload(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ledger, c.revision = newLedger(objects...), revision
-	c.dirty.everything()
+	c.concern, c.moving = compile.Concern{Whole: map[string]bool{}}, map[string]bool{}
+	for name := range c.ledger.world.Nodes {
+		c.concern.Whole[name] = true
+	}
+	for name := range c.nodes { // deleted ones too
+		c.concern.Whole[name] = true
+	}
+	for name, p := range c.ledger.world.Ports {
+		if p.Move != nil {
+			c.moving[name] = true
+		}
+	}
 	c.broadcast()
 	return nil
 }
@@ -148,17 +162,38 @@ func (c *Controller) watch(ctx context.Context) error {
 func (c *Controller) apply(b store.Batch) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	before, after := make([]intent.Object, len(b.Puts)), b.Puts
+	for i, o := range b.Puts {
+		before[i] = c.ledger.world.Get(intent.RefOf(o))
+	}
+	for _, ref := range b.Deletes {
+		before, after = append(before, c.ledger.world.Get(ref)), append(after, nil)
+	}
+	touch := func() {
+		for i := range before {
+			if before[i] != nil || after[i] != nil {
+				c.concern.Touch(c.ledger.world, before[i], after[i])
+			}
+		}
+	}
+	touch()
 	// Everything old goes before anything new comes: objects may have exchanged
 	// addresses.
 	for _, ref := range b.Deletes {
-		c.dirty.touch(c.ledger.remove(ref))
+		c.ledger.remove(ref)
 	}
 	for _, o := range b.Puts {
-		c.dirty.touch(c.ledger.remove(intent.RefOf(o)))
+		c.ledger.remove(intent.RefOf(o))
 	}
 	for _, o := range b.Puts {
 		c.ledger.put(o)
-		c.dirty.touch(o)
+	}
+	for _, o := range c.ledger.settle() {
+		before, after = append(before, nil), append(after, o)
+	}
+	touch()
+	for i := range before {
+		c.noteMove(before[i], after[i])
 	}
 	c.revision = b.Revision
 	c.broadcast()
@@ -189,15 +224,15 @@ func (c *Controller) await(ctx context.Context, cond func() bool) error {
 }
 
 // Change makes a change of intent, all of it or, with a *Refusal, nothing. When it
-// returns the nodes' wanted states hold the change.
+// returns, the nodes that it concerns count as behind until they have applied it.
 func (c *Controller) Change(ctx context.Context, change api.Change) (api.Result, error) {
 	result, err := c.write(ctx, change)
 	if err != nil || change.DryRun {
 		return result, err
 	}
-	err = c.await(ctx, func() bool { return c.compiled >= result.Revision })
+	err = c.await(ctx, func() bool { return c.told >= result.Revision })
 	if err != nil {
-		return api.Result{}, fmt.Errorf("change is stored as revision %d but not yet compiled: %w", result.Revision, err)
+		return api.Result{}, fmt.Errorf("change is stored as revision %d but the nodes are not told yet: %w", result.Revision, err)
 	}
 	return result, nil
 }

@@ -40,6 +40,9 @@ func (c *Controller) handler() http.Handler {
 	c.serveChanges(h)
 	c.serveStatus(h)
 	c.serveNodes(h)
+	c.serveIPAM(h)
+	c.servePlan(h)
+	c.serveCompiled(h)
 	c.serveHealth(h)
 	return mux
 }

@@ -321,7 +321,7 @@ func TestHeartbeat(t *testing.T) {
 	c.heartbeat = time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	beats := &beatWriter{ResponseRecorder: httptest.NewRecorder(), enough: cancel}
-	c.stream(ctx, beats, &follower{box: make(chan api.NodeEvent, 1)})
+	c.stream(ctx, beats, &follower{wake: make(chan struct{}, 1)})
 	if got := beats.Body.String(); !strings.HasPrefix(got, "\n\n\n") {
 		t.Errorf("a still stream says %q, want empty lines", got)
 	}

@@ -1,9 +1,13 @@
 package controller
 
 import (
+	"cmp"
 	"encoding/binary"
+	"iter"
+	"maps"
 	"math/bits"
 	"net/netip"
+	"slices"
 
 	"sarn/internal/compile"
 	"sarn/internal/intent"
@@ -15,6 +19,13 @@ type ledger struct {
 	world *intent.World
 	held  map[claim]intent.Ref
 	pools map[string]pool // by subnet
+	// outside are objects that cannot be in the World and hold nothing: a subnet or
+	// port that lacks an address, and a port whose address another has. The API makes
+	// none; a store that others wrote to may hold some.
+	outside map[intent.Ref]intent.Object
+	// owing are objects in the World that share something with its holder, in a store
+	// that is wrong in the same way.
+	owing map[intent.Ref]intent.Object
 }
 
 // claim is something that one object at most can hold within a scope.
@@ -34,27 +45,49 @@ const (
 	claimPortDevice                    // device of a port on a node
 	claimBridgeDevice                  // device of a subnet, on every host
 	claimUnderlay                      // address of a node
-	claimTable                         // routing table of a subnet
+	claimTable                         // routing table of a VPC or subnet
 )
 
 func newLedger(objects ...intent.Object) *ledger {
-	l := &ledger{world: intent.NewWorld(), held: map[claim]intent.Ref{}, pools: map[string]pool{}}
-	for _, o := range objects {
+	l := &ledger{
+		world: intent.NewWorld(), held: map[claim]intent.Ref{}, pools: map[string]pool{},
+		outside: map[intent.Ref]intent.Object{}, owing: map[intent.Ref]intent.Object{},
+	}
+	// Ports come last: what a subnet has of its own is not a port's.
+	for _, o := range byRank(slices.Values(objects)) {
 		l.put(o)
 	}
 	return l
 }
 
 // put adds o, which must not be there. It returns those of its claims that others
-// hold already; o does not get them. A port without its address stays out: the World
-// counts on an address having one holder.
+// hold already; o does not get them. A port without its address stays outside: the
+// World counts on an address having one holder.
 func (l *ledger) put(o intent.Object) (lost []claim) {
 	ref := intent.RefOf(o)
-	homeless := false
+	if !whole(o) {
+		l.outside[ref] = o
+		return nil
+	}
+	lost = l.take(o)
+	switch {
+	case ref.Kind == intent.KindPort && slices.ContainsFunc(lost, func(c claim) bool { return c.kind == claimAddress }):
+		l.release(o)
+		l.outside[ref] = o
+		return lost
+	case len(lost) > 0:
+		l.owing[ref] = o
+	}
+	l.world.Put(o)
+	return lost
+}
+
+// take gives o what it claims and nobody holds, and returns what others hold.
+func (l *ledger) take(o intent.Object) (lost []claim) {
+	ref := intent.RefOf(o)
 	for _, c := range claimsOf(o) {
 		if holder, taken := l.held[c]; taken && holder != ref {
 			lost = append(lost, c)
-			homeless = homeless || ref.Kind == intent.KindPort && c.kind == claimAddress
 			continue
 		}
 		l.held[c] = ref
@@ -65,21 +98,59 @@ func (l *ledger) put(o intent.Object) (lost []claim) {
 			l.pools[c.scope].take(c.addr)
 		}
 	}
-	if !homeless {
-		l.world.Put(o)
-	} else {
-		l.release(o)
-	}
 	return lost
+}
+
+// whole reports whether o has the addresses that its claims and its nodes' states are
+// made of. Nodes and VPCs without theirs harm nobody here.
+func whole(o intent.Object) bool {
+	switch o := o.(type) {
+	case *intent.Subnet:
+		return o.CIDR.IsValid() && o.Gateway.IsValid() && o.Bridge.IsValid()
+	case *intent.Port:
+		return o.Address.IsValid()
+	}
+	return true
+}
+
+// settle gives those that owe what has become free, takes in those outside whose
+// addresses have, and returns these.
+func (l *ledger) settle() (in []intent.Object) {
+	for _, o := range byRank(maps.Values(l.owing)) {
+		if len(l.take(o)) == 0 {
+			delete(l.owing, intent.RefOf(o))
+		}
+	}
+	for _, o := range byRank(maps.Values(l.outside)) {
+		ref := intent.RefOf(o)
+		delete(l.outside, ref)
+		l.put(o)
+		if l.outside[ref] == nil {
+			in = append(in, o)
+		}
+	}
+	return in
+}
+
+// byRank returns objects with those first that others depend on, each kind by name.
+func byRank(objects iter.Seq[intent.Object]) []intent.Object {
+	return slices.SortedFunc(objects, func(x, y intent.Object) int {
+		return cmp.Or(rank(x.Kind())-rank(y.Kind()), cmp.Compare(x.Head().Name, y.Head().Name))
+	})
 }
 
 // remove takes the object out and returns it, or nil if it is not there.
 func (l *ledger) remove(ref intent.Ref) intent.Object {
+	if o := l.outside[ref]; o != nil {
+		delete(l.outside, ref)
+		return o
+	}
 	o := l.world.Get(ref)
 	if o == nil {
 		return nil
 	}
 	l.release(o)
+	delete(l.owing, ref)
 	l.world.Delete(ref)
 	return o
 }
@@ -118,6 +189,8 @@ func claimsOf(o intent.Object) []claim {
 	switch o := o.(type) {
 	case *intent.Node:
 		return []claim{{kind: claimUnderlay, addr: number(o.Address.Addr)}}
+	case *intent.VPC:
+		return []claim{{kind: claimTable, addr: o.Table}}
 	case *intent.Subnet:
 		return []claim{
 			{kind: claimAddress, scope: o.Name, addr: number(o.Gateway.Addr)},
@@ -130,11 +203,13 @@ func claimsOf(o intent.Object) []claim {
 		claims := []claim{
 			{kind: claimAddress, scope: o.Subnet, addr: number(o.Address.Addr)},
 			{kind: claimMAC, scope: o.Subnet, text: string(o.MAC)},
-			{kind: claimPortDevice, scope: o.Node, text: compile.PortDevice(o.Name)},
 		}
-		if o.Attach.Type == intent.AttachNetns {
-			inside := o.Attach.Namespace + "/" + o.Attach.Interface
-			claims = append(claims, claim{kind: claimNetns, scope: o.Node, text: inside})
+		for _, node := range o.Carriers() {
+			claims = append(claims, claim{kind: claimPortDevice, scope: node, text: compile.Device(o)})
+			if o.Attach.Type == intent.AttachNetns {
+				inside := o.Attach.Namespace + "/" + o.Attach.Interface
+				claims = append(claims, claim{kind: claimNetns, scope: node, text: inside})
+			}
 		}
 		return claims
 	}

@@ -11,7 +11,6 @@ import (
 
 	"sarn/internal/api"
 	"sarn/internal/compile"
-	"sarn/internal/intent"
 	"sarn/internal/netstate"
 )
 
@@ -25,130 +24,94 @@ var (
 // maxError bounds the error text of a report, in bytes.
 const maxError = 4 << 10
 
-// node is what the controller knows of one node beside its intent.
+// node is what the controller knows of one node beside its intent. What the node should
+// hold is not kept: it is compiled, part by part, when a stream sends it.
 type node struct {
-	wanted    int64 // revision at which hash last changed; 0: not compiled yet
-	hash      string
-	state     netstate.Machine
-	ports     int
+	wanted    int64  // revision at which what it should hold last changed; 0: never told
+	base      string // fingerprint of its part compile.Base
 	followers map[*follower]struct{}
 	report    api.NodeReport // the last one; its revision and time those of the last success
 }
 
-// follower is one open stream. Its box holds the latest event that it has not sent:
-// a slow one misses what is out of date, and holds up nobody.
-type follower struct {
-	have string             // hash that it came with; only for the first event
-	box  chan api.NodeEvent // capacity 1; closed, after a last event, when the node is deleted
-}
-
-// dirt is what has to be compiled again.
-type dirt struct {
-	all     bool
-	nodes   map[string]bool
-	subnets map[string]bool // whose router is meant
-}
-
-func (d *dirt) everything() { d.all = true }
-
-// touch notes the nodes that a change of o concerns. A port concerns its host and its
-// subnet's router, anything else all nodes.
-func (d *dirt) touch(o intent.Object) {
-	if o == nil {
-		return
-	}
-	p, ok := o.(*intent.Port)
-	if !ok {
-		d.all = true
-		return
-	}
-	if d.nodes == nil {
-		d.nodes, d.subnets = map[string]bool{}, map[string]bool{}
-	}
-	d.nodes[p.Node], d.subnets[p.Subnet] = true, true
-}
-
-// compileLoop compiles what the watch made dirty until ctx ends. Changes that come
-// while it is at work are compiled together.
-func (c *Controller) compileLoop(ctx context.Context) {
-	for c.await(ctx, func() bool { return c.dirty.all || c.compiled < c.revision }) == nil {
-		c.compileDirty()
+// tellLoop tells the nodes' streams of what the watch brings until ctx ends. Changes
+// that come while it is at work are told together.
+func (c *Controller) tellLoop(ctx context.Context) {
+	for c.await(ctx, func() bool { return c.told < c.revision || len(c.concern.Whole) > 0 }) == nil {
+		c.tell()
 	}
 }
 
-func (c *Controller) compileDirty() {
-	names, revision := c.takeDirty()
-	for _, name := range names {
-		c.mu.RLock()
-		at := c.revision // not less than revision
-		ports := len(c.ledger.world.PortsOn(name))
-		state := compile.Node(c.ledger.world, name)
-		c.mu.RUnlock()
-		c.publish(name, at, ports, state)
+// tell marks the nodes that have something new to hold.
+func (c *Controller) tell() {
+	c.mu.Lock()
+	concern, revision := c.concern, c.revision
+	c.concern = compile.Concern{}
+	c.mu.Unlock()
+	for name := range concern.Whole {
+		delete(concern.Parts, name)
+		base := c.baseOf(name)
+		c.mark(name, base, revision, nil)
+	}
+	for name, keys := range concern.Parts {
+		// Many changes touch everybody's base and few change it.
+		base := ""
+		if keys[compile.Base] {
+			base = c.baseOf(name)
+		}
+		c.mark(name, base, revision, keys)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.compiled = revision
+	c.told = revision
 	c.broadcast()
 }
 
-// takeDirty returns the names of the nodes to compile, and for which revision.
-func (c *Controller) takeDirty() ([]string, int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	names := map[string]bool{}
-	if c.dirty.all {
-		for name := range c.ledger.world.Nodes {
-			names[name] = true
-		}
-		for name := range c.nodes { // deleted ones too
-			names[name] = true
-		}
-	}
-	maps.Copy(names, c.dirty.nodes)
-	for subnet := range c.dirty.subnets {
-		if s := c.ledger.world.Subnets[subnet]; s != nil {
-			names[s.Router] = true
-		}
-	}
-	c.dirty = dirt{}
-	return slices.Sorted(maps.Keys(names)), c.revision
+func (c *Controller) baseOf(name string) string {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var f netstate.Fingerprint
+	f.Add("", compile.Part(c.ledger.world, name, compile.Base))
+	return f.String()
 }
 
-// publish makes state, which is nil for a deleted node, what the node should hold
-// since the revision. A state that is as before is no news.
-func (c *Controller) publish(name string, at int64, ports int, state netstate.Machine) {
-	hash := netstate.Hash(state)
+// mark notes that parts of what the node should hold, or without keys all, may be new
+// since the revision, and wakes its streams. base is the fingerprint of its base if that
+// is among them.
+func (c *Controller) mark(name, base string, revision int64, keys map[compile.Key]bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if state == nil {
-		c.farewell(name, at)
+	if c.ledger.world.Nodes[name] == nil {
+		c.farewell(name, revision)
 		return
 	}
 	n := c.node(name)
-	n.ports = ports
-	if n.hash == hash {
+	if base != "" {
+		if n.base == base {
+			delete(keys, compile.Base)
+		}
+		n.base = base
+	}
+	if keys != nil && len(keys) == 0 {
 		return
 	}
-	n.wanted, n.hash, n.state = at, hash, state
+	n.wanted = revision
 	for f := range n.followers {
-		f.offer(n)
+		f.add(keys)
 	}
 }
 
 // farewell ends the streams of a deleted node, after a last event by which its agent
 // takes away all that is Sarn's. The caller holds mu.
-func (c *Controller) farewell(name string, at int64) {
+func (c *Controller) farewell(name string, revision int64) {
 	n := c.nodes[name]
 	if n == nil {
 		return
 	}
 	delete(c.nodes, name)
-	nothing := netstate.Machine{"": {}}
-	last := &node{wanted: at, hash: netstate.Hash(nothing), state: nothing}
+	n.wanted = revision
 	for f := range n.followers {
-		f.offer(last)
-		close(f.box)
+		f.add(nil)
+		f.last = true
 	}
 }
 
@@ -160,43 +123,6 @@ func (c *Controller) node(name string) *node {
 		c.nodes[name] = n
 	}
 	return n
-}
-
-// offer puts the node's wanted state into the follower's box, in place of an older
-// one. The caller holds mu, so nobody else puts.
-func (f *follower) offer(n *node) {
-	e := api.NodeEvent{Revision: n.wanted, Hash: n.hash, State: n.state}
-	if f.have == n.hash {
-		e.State = nil
-	}
-	f.have = ""
-	select {
-	case <-f.box:
-	default:
-	}
-	f.box <- e
-}
-
-// follow opens a stream of the node's wanted state; leave closes it.
-func (c *Controller) follow(name, have string) (f *follower, leave func(), err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ledger.world.Nodes[name] == nil {
-		return nil, nil, errNoNode
-	}
-	n := c.node(name)
-	f = &follower{have: have, box: make(chan api.NodeEvent, 1)}
-	n.followers[f] = struct{}{}
-	if n.hash != "" {
-		f.offer(n)
-	}
-	c.broadcast()
-	return f, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(n.followers, f)
-		c.broadcast()
-	}, nil
 }
 
 // report notes what the node's agent says of its last pass.
@@ -231,12 +157,12 @@ func (c *Controller) Status() []api.NodeStatus {
 func (c *Controller) status() []api.NodeStatus {
 	all := make([]api.NodeStatus, 0, len(c.ledger.world.Nodes))
 	for name, o := range c.ledger.world.Nodes {
-		s := api.NodeStatus{Node: name, Role: string(o.Role)}
+		s := api.NodeStatus{Node: name, Role: string(o.Role), Ports: c.ledger.world.CountOn(name)}
 		if n := c.nodes[name]; n != nil {
 			s.Connected = len(n.followers) > 0
-			s.Wanted, s.Ports = n.wanted, n.ports
+			s.Wanted = n.wanted
 			s.Applied, s.AppliedAt = n.report.Revision, n.report.AppliedAt
-			s.Error, s.Version = n.report.Error, n.report.Version
+			s.Error, s.Version, s.Repairs = n.report.Error, n.report.Version, n.report.Repairs
 		}
 		all = append(all, s)
 	}
@@ -244,10 +170,20 @@ func (c *Controller) status() []api.NodeStatus {
 	return all
 }
 
-// Wait returns when every node holds, verified, what the revision wants of it, or
-// when ctx ends. Later changes do not prolong it.
+// Wait returns when every node holds, verified, what the revision wants of it, and the
+// ports that move have arrived, or when ctx ends. Later changes do not prolong it.
 func (c *Controller) Wait(ctx context.Context, revision int64) ([]api.NodeStatus, error) {
-	if err := c.await(ctx, func() bool { return c.compiled >= revision }); err != nil {
+	if err := c.await(ctx, func() bool { return c.told >= revision }); err != nil {
+		return c.Status(), err
+	}
+	c.mu.RLock()
+	moving := maps.Clone(c.moving)
+	c.mu.RUnlock()
+	err := c.await(ctx, func() bool {
+		maps.DeleteFunc(moving, func(port string, _ bool) bool { return !c.moving[port] })
+		return len(moving) == 0 && c.told >= revision
+	})
+	if err != nil {
 		return c.Status(), err
 	}
 	goal := map[string]int64{}
@@ -255,7 +191,7 @@ func (c *Controller) Wait(ctx context.Context, revision int64) ([]api.NodeStatus
 		goal[s.Node] = s.Wanted
 	}
 	var last []api.NodeStatus
-	err := c.await(ctx, func() bool {
+	err = c.await(ctx, func() bool {
 		last = c.status()
 		return !slices.ContainsFunc(last, func(s api.NodeStatus) bool {
 			wanted, asked := goal[s.Node]

@@ -30,13 +30,14 @@ func (r *Refusal) Unwrap() error { return r.Problems }
 
 // findings gathers the problems of a change.
 type findings struct {
-	problems intent.Problems // the first maxProblems
+	problems intent.Problems // the first maxProblems, or all
+	all      bool
 	total    int
 	statuses map[int]bool
 }
 
 func (f *findings) add(status int, ref intent.Ref, field, format string, args ...any) {
-	if f.total++; f.total <= maxProblems {
+	if f.total++; f.all || f.total <= maxProblems {
 		f.problems = append(f.problems, intent.Problem{
 			Ref: ref, FieldError: intent.FieldError{Field: field, Message: fmt.Sprintf(format, args...)},
 		})

@@ -19,7 +19,7 @@ const slowest = time.Minute
 
 type followInput struct {
 	Name string `path:"name" doc:"Name of the node." maxLength:"40" example:"host1"`
-	Have string `query:"have" doc:"Hash of the state that the follower has. If it holds still, the first line comes without the state." maxLength:"128"`
+	Have string `query:"have" doc:"Fingerprint of the parts that the follower has. If they hold still, the first line does not begin anew." maxLength:"128"`
 }
 
 type reportInput struct {
@@ -33,7 +33,7 @@ func (c *Controller) serveNodes(h huma.API) {
 	huma.Register(h, huma.Operation{
 		OperationID: "follow-node", Method: http.MethodGet, Path: "/v1/nodes/{name}/state", Tags: []string{"agent"},
 		Summary:     "Follow a node's wanted state",
-		Description: "Streams the node's wanted state, one JSON object a line: at once, and whenever it changes. An empty line every 15 s says that the controller is there. A node whose stream is open counts as connected. When the node is deleted, a last line wants nothing of it.",
+		Description: "Streams the node's wanted state, one JSON object a line: at once, and the parts that change whenever it changes. An empty line every 15 s says that the controller is there. A node whose stream is open counts as connected. When the node is deleted, a last line wants nothing of it.",
 		Responses: map[string]*huma.Response{"200": {
 			Description: "The stream. It ends when the node is deleted or the controller stops.",
 			Content:     map[string]*huma.MediaType{"application/x-ndjson": {Schema: line}},
@@ -76,12 +76,14 @@ func (c *Controller) stream(ctx context.Context, w http.ResponseWriter, f *follo
 	for {
 		var err error
 		select {
-		case e, open := <-f.box:
-			if !open {
-				return
-			}
+		case <-f.wake:
+			e, last := c.next(f)
 			_ = out.SetWriteDeadline(time.Now().Add(slowest)) // a test's recorder has none
 			err = lines.Encode(e)
+			if last {
+				_ = out.Flush()
+				return
+			}
 		case <-beat.C:
 			_ = out.SetWriteDeadline(time.Now().Add(slowest))
 			_, err = w.Write([]byte("\n"))

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -20,8 +19,8 @@ func TestFollow(t *testing.T) {
 	host1, _ := r.follow(t, "host1", "")
 	host2, _ := r.follow(t, "host2", "")
 	first1, first2 := next(t, host1), next(t, host2)
-	if first1.State == nil || first1.Hash == "" || first1.Revision != r.status(t, "host1").Wanted {
-		t.Errorf("first event is %+v, want a state of the wanted revision", first1)
+	if !first1.Whole || first1.Parts["node"] == nil || len(first1.Parts) != 3 || first1.Revision != r.status(t, "host1").Wanted {
+		t.Errorf("first event is %+v, want the node's and two ports' parts at the wanted revision", first1)
 	}
 	if s := r.status(t, "host1"); !s.Connected || s.Ports != 2 {
 		t.Errorf("status is %+v, want a connected node of two ports", s)
@@ -29,8 +28,8 @@ func TestFollow(t *testing.T) {
 
 	result := r.apply(t, change(t, "{kind: Port, name: vm3, subnet: net1, node: host1}"))
 	second := next(t, host1)
-	if second.Revision != result.Revision || second.Hash == first1.Hash || second.State == nil {
-		t.Errorf("event is %+v, want the state of revision %d", second, result.Revision)
+	if second.Revision != result.Revision || second.Whole || len(second.Parts) != 1 || second.Parts["port vm3"] == nil {
+		t.Errorf("event is %+v, want the one part that is new at revision %d", second, result.Revision)
 	}
 	if s := r.status(t, "host2"); s.Wanted != first2.Revision {
 		t.Errorf("a port on host1 moved host2 from revision %d to %d", first2.Revision, s.Wanted)
@@ -39,13 +38,60 @@ func TestFollow(t *testing.T) {
 		t.Errorf("the router is at revision %d, want %d", s.Wanted, result.Revision)
 	}
 
-	// Moved away: both hosts and the router learn of it.
-	moved := r.apply(t, change(t, "{kind: Port, name: vm3, subnet: net1, node: host2}"))
-	if e := next(t, host1); e.Revision != moved.Revision || e.Hash != first1.Hash {
-		t.Errorf("event is %+v, want the state that was there before the port", e)
+	deleted := r.apply(t, change(t, "", "port/vm3"))
+	third := next(t, host1)
+	if part, named := third.Parts["port vm3"]; !named || part != nil || len(third.Parts) != 1 || third.Revision != deleted.Revision {
+		t.Errorf("event is %+v, want that the port's part is gone", third)
 	}
-	if e := next(t, host2); e.Revision != moved.Revision {
-		t.Errorf("event is %+v, want revision %d", e, moved.Revision)
+}
+
+// fingerprint is what an agent that has the event's parts says it has.
+func fingerprint(e api.NodeEvent) string {
+	var f netstate.Fingerprint
+	for key, part := range e.Parts {
+		f.Add(key, part)
+	}
+	return f.String()
+}
+
+// TestLargeState has more parts than one event holds, and changes that come while
+// they are sent.
+func TestLargeState(t *testing.T) {
+	r := run(t, t.TempDir())
+	var b strings.Builder
+	b.WriteString(base)
+	for i := range 2*most + 10 {
+		fmt.Fprintf(&b, "\n---\n{kind: Port, name: p%d, subnet: large, node: host2, attach: {type: tap}}", i)
+	}
+	b.WriteString("\n---\n{kind: Subnet, name: large, vpc: main, cidr: 10.10.128.0/17}")
+	r.apply(t, change(t, b.String()))
+	events, _ := r.follow(t, "router", "")
+	parts := map[string]netstate.Machine{}
+	lines := 0
+	for {
+		e := next(t, events)
+		lines++
+		if e.Whole != (lines == 1) || len(e.Parts) > most {
+			t.Fatalf("line %d: whole is %v, %d parts", lines, e.Whole, len(e.Parts))
+		}
+		if lines == 1 {
+			r.apply(t, change(t, "", "port/p7"))
+		}
+		for key, part := range e.Parts {
+			parts[key] = part
+			if part == nil {
+				delete(parts, key)
+			}
+		}
+		if !e.More && e.Revision == r.status(t, "router").Wanted {
+			break
+		}
+	}
+	if lines < 3 || parts["port p7"] != nil || len(parts) != 1+2+2*most+9 {
+		t.Errorf("%d lines brought %d parts", lines, len(parts))
+	}
+	if have := fingerprint(api.NodeEvent{Parts: parts}); have != r.fingerprint("router") {
+		t.Errorf("the parts add up to %s, want %s", have, r.fingerprint("router"))
 	}
 }
 
@@ -56,14 +102,14 @@ func TestFollowResumes(t *testing.T) {
 	first := next(t, events)
 	quit()
 
-	events, quit = r.follow(t, "host1", first.Hash)
-	if e := next(t, events); e.State != nil || e.Hash != first.Hash || e.Revision != first.Revision {
-		t.Errorf("resumed with %+v, want the hash and revision and no state", e)
+	events, quit = r.follow(t, "host1", fingerprint(first))
+	if e := next(t, events); e.Whole || len(e.Parts) > 0 || e.Revision != first.Revision {
+		t.Errorf("resumed with %+v, want the revision and no parts", e)
 	}
 	quit()
 	r.apply(t, change(t, "", "port/vm2"))
-	events, _ = r.follow(t, "host1", first.Hash)
-	if e := next(t, events); e.State == nil || e.Hash == first.Hash {
+	events, _ = r.follow(t, "host1", fingerprint(first))
+	if e := next(t, events); !e.Whole || len(e.Parts) != 2 {
 		t.Errorf("resumed with %+v, want the new state", e)
 	}
 }
@@ -75,8 +121,7 @@ func TestStreamOfDeletedNodeEnds(t *testing.T) {
 	next(t, events)
 	deleted := r.apply(t, change(t, "", "node/host2"))
 	last := next(t, events)
-	nothing := netstate.Machine{"": {}}
-	if last.Revision != deleted.Revision || last.Hash != netstate.Hash(nothing) || !reflect.DeepEqual(last.State, nothing) {
+	if last.Revision != deleted.Revision || !last.Whole || len(last.Parts) > 0 {
 		t.Errorf("the last event is %+v, want an empty state of revision %d", last, deleted.Revision)
 	}
 	if e, open := <-events; open {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -123,25 +124,45 @@ func TestBulk(t *testing.T) {
 	}
 }
 
-// TestPathMTU narrows the far end of the road: VMs learn of it and get through.
+// TestPathMTU narrows the road out of the fabric: VMs learn of it and get through.
 func TestPathMTU(t *testing.T) {
 	f := up(t, "two-hosts.yaml")
-	f.sh("host2", "ip link set br_net1 mtu 1300")
-	out := f.sh("vm1", "ping -c 2 -W 2 -M do -s 1400 vm3; ip route get "+vm3)
+	f.sh("router", "ip link set enp0s3 mtu 1300")
+	f.sh("internet", "ip link set eth0 mtu 1300")
+	out := f.sh("vm1", "ping -c 2 -W 2 -M do -s 1400 internet; ip route get "+internet)
 	if !strings.Contains(out, "mtu 1300") || !strings.Contains(out, "Frag needed") && !strings.Contains(out, "Message too long") && !strings.Contains(out, "message too long") {
 		t.Errorf("the VM did not learn the path's MTU:\n%s", out)
 	}
-	if out := f.sh("vm1", "ping -c 1 -W 2 -M do -s 1272 vm3"); !strings.Contains(out, " 0% packet loss") {
+	if out := f.sh("vm1", "ping -c 1 -W 2 -M do -s 1272 internet"); !strings.Contains(out, " 0% packet loss") {
 		t.Errorf("1300 bytes do not get through:\n%s", out)
 	}
-	wait := f.background("vm3", "timeout 20 socat -u TCP-LISTEN:5001,reuseaddr STDOUT | wc -c")
-	f.eventually("vm3 listens", func() bool {
-		_, code := f.try("lab", "exec", "vm3", "--", "sh", "-c", "ss -ltn | grep -q :5001")
+	wait := f.background("internet", "timeout 20 socat -u TCP-LISTEN:5001,reuseaddr STDOUT | wc -c")
+	f.eventually("it listens", func() bool {
+		_, code := f.try("lab", "exec", "internet", "--", "sh", "-c", "ss -ltn | grep -q :5001")
 		return code == 0
 	})
-	f.sh("vm1", "head -c 5000000 /dev/zero | timeout 20 socat -u STDIN TCP:vm3:5001")
+	f.sh("vm1", "head -c 5000000 /dev/zero | timeout 20 socat -u STDIN TCP:internet:5001")
 	if got := strings.TrimSpace(wait()); got != "5000000" {
 		t.Errorf("%s of 5000000 bytes arrived", got)
+	}
+}
+
+// TestUnderlayMTU gives the whole LAN another MTU: ports have it, so that nothing is
+// fragmented or lost, whether it is smaller than usual or larger.
+func TestUnderlayMTU(t *testing.T) {
+	f := up(t, "two-hosts.yaml")
+	for _, mtu := range []string{"1400", "9000"} {
+		f.sh("lan", "for d in $(ls /sys/class/net | grep -v lo); do ip link set $d mtu "+mtu+"; done")
+		for _, node := range []string{"host1", "host2", "router"} {
+			f.sh(node, "ip link set enp0s8 mtu "+mtu)
+		}
+		for _, vm := range []string{"vm1", "vm3"} {
+			f.eventually(vm+" has the MTU "+mtu, func() bool { return strings.Contains(f.sh(vm, "ip link show eth0"), " mtu "+mtu+" ") })
+		}
+		size, _ := strconv.Atoi(mtu)
+		if out := f.sh("vm1", fmt.Sprintf("ping -c 2 -W 2 -M do -s %d vm3", size-28)); !strings.Contains(out, " 0% packet loss") {
+			t.Errorf("full-sized packets are lost:\n%s", out)
+		}
 	}
 }
 

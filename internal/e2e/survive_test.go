@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -207,9 +208,11 @@ func TestForeignObjectsSurvive(t *testing.T) {
 func TestDriftHeals(t *testing.T) {
 	f := up(t, "two-hosts.yaml")
 	for _, loss := range []string{
-		"ip route del 10.10.10.10 table 10001",
+		"ip route del 10.10.10.10 table 5001",
 		"ip route flush table 10002",
+		"ip route add 10.10.10.200 via 192.168.56.104 table 5001 proto 83",
 		"ip rule del pref 10001",
+		"ip rule del pref 5001",
 		"ip link set br_net1 down",
 		"ip link set vp_vm1 down",
 		"ip link del vp_vm1",
@@ -224,11 +227,17 @@ func TestDriftHeals(t *testing.T) {
 		"sysctl -qw net.ipv4.conf.br_net1.proxy_arp=0",
 		"sysctl -qw net.ipv4.conf.enp0s8.forwarding=0",
 		"bridge fdb del 0a:5a:0a:0a:0a:0a dev vp_vm1 master",
-		"sysctl -qw net.ipv4.conf.all.forwarding=0",
+		"sysctl -qw net.ipv4.conf.all.forwarding=1 && sysctl -qw net.ipv4.conf.all.forwarding=0",
+		"sysctl -qw net.ipv4.neigh.br_net1.proxy_delay=80",
+		"sysctl -qw net.ipv4.conf.br_net1.proxy_arp_pvlan=0",
+		"sysctl -qw net.ipv4.conf.all.send_redirects=1",
+		"ip link set vp_vm1 mtu 1400",
+		"ip link set br_net1 down && ip link del vp_vm1 && nft delete table bridge sarn && ip rule del pref 10000 && ip rule del pref 10001",
 	} {
-		wanted := f.kernelState("host1")
+		wanted, before := f.kernelState("host1"), f.repairs("host1")
 		f.sh("host1", loss)
 		f.eventually("healed of: "+loss, func() bool { return f.kernelState("host1") == wanted })
+		f.eventually("counted: "+loss, func() bool { return f.repairs("host1") > before })
 		f.sh("vm1", "ping -c 1 -W 2 vm3 && ping -c 1 -W 2 vm2 && ping -c 1 -W 2 vm5")
 	}
 }
@@ -254,8 +263,28 @@ func TestATenantHoldsUpNobody(t *testing.T) {
 func (f fabric) kernelState(host string) string {
 	return f.sh(host, `ip -o link | sed 's/^[0-9]*: //; s/@[^ ]*//; s/link\/ether [^ ]*//; s/link-netns.*//; s/qlen.*//' | grep -e br_ -e vp_ -e gone | sort
 ip -o addr show dev br_net1 | sed 's/^[0-9]*: //'; ip -o addr show dev br_net2 | sed 's/^[0-9]*: //'
-ip rule; ip route show table all proto 83 | sort
+ip rule | sort; ip route show table all proto 83 | sort
 ip neigh show nud permanent | sort; bridge fdb show | grep -o '0a:5a.* dev vp_[a-z0-9]*' | sort; bridge -d link show | grep -o -e 'vp_[a-z0-9]*' -e 'isolated on' -e 'learning off' | sort
 nft -s list ruleset | sort
-sysctl net.ipv4.conf.br_net1.proxy_arp net.ipv4.conf.enp0s8.forwarding net.ipv4.conf.br_net1.forwarding 2>&1`)
+sysctl net.ipv4.conf.br_net1.proxy_arp net.ipv4.conf.enp0s8.forwarding net.ipv4.conf.br_net1.forwarding \
+	net.ipv4.neigh.br_net1.proxy_delay net.ipv4.conf.br_net1.proxy_arp_pvlan net.ipv4.conf.all.send_redirects 2>&1`)
+}
+
+// repairs is how many commands a node's agent says it took to undo what others did.
+func (f fabric) repairs(node string) int64 {
+	f.Helper()
+	var nodes []struct {
+		Node    string
+		Repairs int64
+	}
+	if err := json.Unmarshal([]byte(f.sarn("status", "-o", "json")), &nodes); err != nil {
+		f.Fatal(err)
+	}
+	for _, n := range nodes {
+		if n.Node == node {
+			return n.Repairs
+		}
+	}
+	f.Fatalf("no status of %s", node)
+	return 0
 }

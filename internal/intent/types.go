@@ -37,7 +37,21 @@ func (h *Header) Head() *Header { return h }
 type VPC struct {
 	Header `yaml:",inline"`
 	CIDRs  []CIDR `json:"cidrs" doc:"Address blocks that the VPC's subnets are cut from. No two VPCs may overlap." minItems:"1" maxItems:"16" nullable:"false" example:"[\"10.10.0.0/16\"]"`
+	Mode   Mode   `json:"mode,omitempty" doc:"How packets between hosts go: through the subnet's router, or direct from host to host." enum:"router,direct" default:"router" example:"direct"`
+	Table  uint32 `json:"table,omitempty" doc:"Number of the VPC's routing table and rules on every host. Assigned when the VPC is created." minimum:"5001" maximum:"9999" example:"5001"`
 }
+
+// Mode says which way packets between the hosts of a VPC go.
+type Mode string
+
+// The modes of a VPC.
+const (
+	// ModeRouter: hosts know their own ports; the subnet's router knows all.
+	ModeRouter Mode = "router"
+	// ModeDirect: hosts know every port of the VPC and send to its host. The router
+	// keeps the gateways, NAT, and what a host has not learned.
+	ModeDirect Mode = "direct"
+)
 
 // Subnet is one network that Ports attach to: an address block with a gateway on
 // a router and a bridge of the same address on every host that has its ports.
@@ -75,15 +89,16 @@ type AttachType string
 
 // The ways to attach a Port.
 const (
-	AttachNetns AttachType = "netns"
-	AttachTap   AttachType = "tap"
+	AttachNetns     AttachType = "netns"
+	AttachTap       AttachType = "tap"
+	AttachInterface AttachType = "interface"
 )
 
 // Attach says how a Port meets its VM or container.
 type Attach struct {
-	Type      AttachType `json:"type,omitempty" doc:"netns: a veth pair into a network namespace, with address and default route set. tap: a tap device for a virtual machine." enum:"netns,tap" default:"netns" example:"netns"`
+	Type      AttachType `json:"type,omitempty" doc:"netns: a veth pair into a network namespace, with address and default route set. tap: a tap device for a virtual machine. interface: a device that somebody else makes, such as libvirt, and that is taken into the network when it is there." enum:"netns,tap,interface" default:"netns" example:"netns"`
 	Namespace string     `json:"namespace,omitempty" doc:"For netns: name of the namespace; made, and removed with the port, unless it was there before. Default: the port's name." maxLength:"64" example:"vm1"`
-	Interface string     `json:"interface,omitempty" doc:"For netns: name of the interface inside the namespace. Default: eth0." maxLength:"15" example:"eth0"`
+	Interface string     `json:"interface,omitempty" doc:"For netns: name of the interface inside the namespace; default: eth0. For interface: name of the device on the host." maxLength:"15" example:"eth0"`
 	Owner     uint32     `json:"owner,omitempty" doc:"For tap: user ID that may open the device. Default: root only." example:"64055"`
 }
 
@@ -95,6 +110,32 @@ type Port struct {
 	Address Addr   `json:"address,omitzero" doc:"The port's address. Default: the lowest free one of the subnet." example:"10.10.10.10"`
 	MAC     MAC    `json:"mac,omitempty" doc:"The port's link-layer address. Default: derived from its address." example:"0a:5a:0a:0a:0a:0a"`
 	Attach  Attach `json:"attach,omitzero" doc:"How the port meets its VM or container."`
+	Move    *Move  `json:"move,omitempty" doc:"Set while the port moves to its node from another. The controller's to write."`
+}
+
+// Move is the way of a Port from one host to another, make before break: first both
+// hosts carry it, then all others are told where it is, then the old host lets go.
+type Move struct {
+	From string `json:"from" doc:"Host that the port comes from, and that carries it until the move is over." example:"host1"`
+	// Switched says which of the two hosts all others send the port's packets to.
+	Switched bool `json:"switched,omitempty" doc:"Whether packets go to the new host already."`
+}
+
+// Carriers lists the hosts that carry the port: its node, and while it moves the one
+// that it comes from too.
+func (p *Port) Carriers() []string {
+	if p.Move == nil {
+		return []string{p.Node}
+	}
+	return []string{p.Node, p.Move.From}
+}
+
+// Serving returns the host that packets for the port are sent to.
+func (p *Port) Serving() string {
+	if p.Move != nil && !p.Move.Switched {
+		return p.Move.From
+	}
+	return p.Node
 }
 
 // Kind implements Object.

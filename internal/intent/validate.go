@@ -77,6 +77,9 @@ func (v *VPC) Validate() []FieldError {
 		c.fail("cidrs", "holds %d address blocks; a VPC has at most %d", len(v.CIDRs), maxCIDRs)
 		return c.errs
 	}
+	if v.Mode != "" && v.Mode != ModeRouter && v.Mode != ModeDirect {
+		c.fail("mode", "%q is not a mode; use router or direct", v.Mode)
+	}
 	for i, a := range v.CIDRs {
 		switch {
 		case !a.IsValid():
@@ -192,8 +195,20 @@ func (p *Port) Validate() []FieldError {
 		if p.Attach.Interface != "" {
 			c.fail("attach.interface", "belongs to a netns; this port is a tap")
 		}
+	case AttachInterface:
+		if p.Attach.Owner != 0 {
+			c.fail("attach.owner", "belongs to a tap; this port is an interface")
+		}
+		if p.Attach.Namespace != "" {
+			c.fail("attach.namespace", "belongs to a netns; this port is an interface")
+		}
+		if p.Attach.Interface == "" {
+			c.fail("attach.interface", "is missing; name the device on the host")
+		} else {
+			c.iface("attach.interface", p.Attach.Interface)
+		}
 	default:
-		c.fail("attach.type", "%q is not a way to attach; use netns or tap", p.Attach.Type)
+		c.fail("attach.type", "%q is not a way to attach; use netns, tap or interface", p.Attach.Type)
 	}
 	return c.errs
 }

@@ -18,7 +18,12 @@ type World struct {
 	subnetsOf map[string]map[string]*Subnet // VPC
 	portsOn   map[string]map[string]*Port   // Node
 	portsIn   map[string]map[string]*Port   // Subnet
+	guests    map[guest]map[string]*Port
+	carried   map[string]map[string]int // Subnet, Node: how many of its ports the node carries
 }
+
+// guest is a network namespace that netns ports of a node end in.
+type guest struct{ node, namespace string }
 
 // NewWorld returns a World that holds the objects.
 func NewWorld(objects ...Object) *World {
@@ -28,6 +33,8 @@ func NewWorld(objects ...Object) *World {
 		subnetsOf: map[string]map[string]*Subnet{},
 		portsOn:   map[string]map[string]*Port{},
 		portsIn:   map[string]map[string]*Port{},
+		guests:    map[guest]map[string]*Port{},
+		carried:   map[string]map[string]int{},
 	}
 	for _, o := range objects {
 		w.Put(o)
@@ -71,8 +78,14 @@ func (w *World) Put(o Object) {
 		w.Nodes[o.Name] = o
 	case *Port:
 		w.Ports[o.Name] = o
-		index(w.portsOn, o.Node, o.Name, o)
 		index(w.portsIn, o.Subnet, o.Name, o)
+		for _, node := range o.Carriers() {
+			index(w.portsOn, node, o.Name, o)
+			if o.Attach.Namespace != "" {
+				index(w.guests, guest{node, o.Attach.Namespace}, o.Name, o)
+			}
+			index(w.carried, o.Subnet, node, w.carried[o.Subnet][node]+1)
+		}
 	}
 }
 
@@ -88,13 +101,51 @@ func (w *World) Delete(ref Ref) {
 		delete(w.Nodes, o.Name)
 	case *Port:
 		delete(w.Ports, o.Name)
-		unindex(w.portsOn, o.Node, o.Name)
 		unindex(w.portsIn, o.Subnet, o.Name)
+		for _, node := range o.Carriers() {
+			unindex(w.portsOn, node, o.Name)
+			unindex(w.guests, guest{node, o.Attach.Namespace}, o.Name)
+			if w.carried[o.Subnet][node]--; w.carried[o.Subnet][node] == 0 {
+				unindex(w.carried, o.Subnet, node)
+			}
+		}
 	}
 }
 
 // PortsOn lists the ports that the node carries, by name.
 func (w *World) PortsOn(node string) []*Port { return sorted(w.portsOn[node]) }
+
+// CountOn returns how many ports the node carries.
+func (w *World) CountOn(node string) int { return len(w.portsOn[node]) }
+
+// Guests lists the ports that end in the namespace of the node, by name.
+func (w *World) Guests(node, namespace string) []*Port {
+	return sorted(w.guests[guest{node, namespace}])
+}
+
+// Carried returns how many ports of the subnet the node carries.
+func (w *World) Carried(node, subnet string) int { return w.carried[subnet][node] }
+
+// CarriesVPC reports whether the node carries a port of the VPC.
+func (w *World) CarriesVPC(node, vpc string) bool {
+	for subnet := range w.subnetsOf[vpc] {
+		if w.carried[subnet][node] > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// HostsOf returns the nodes that carry ports of the VPC.
+func (w *World) HostsOf(vpc string) map[string]bool {
+	hosts := map[string]bool{}
+	for subnet := range w.subnetsOf[vpc] {
+		for node := range w.carried[subnet] {
+			hosts[node] = true
+		}
+	}
+	return hosts
+}
 
 // PortsIn lists the ports of the subnet, by name.
 func (w *World) PortsIn(subnet string) []*Port { return sorted(w.portsIn[subnet]) }
@@ -108,6 +159,24 @@ func (w *World) Set() *Set {
 		Nodes: sorted(w.Nodes), VPCs: sorted(w.VPCs),
 		Subnets: sorted(w.Subnets), Ports: sorted(w.Ports),
 	}
+}
+
+// All returns every object, dependencies first and otherwise in no order.
+func (w *World) All() []Object {
+	all := make([]Object, 0, len(w.Nodes)+len(w.VPCs)+len(w.Subnets)+len(w.Ports))
+	for _, o := range w.Nodes {
+		all = append(all, o)
+	}
+	for _, o := range w.VPCs {
+		all = append(all, o)
+	}
+	for _, o := range w.Subnets {
+		all = append(all, o)
+	}
+	for _, o := range w.Ports {
+		all = append(all, o)
+	}
+	return all
 }
 
 // List returns the objects of one kind, ordered by name.
@@ -143,14 +212,14 @@ func sorted[T any](m map[string]T) []T {
 	return out
 }
 
-func index[K comparable, V any](m map[string]map[K]V, outer string, inner K, v V) {
+func index[O, K comparable, V any](m map[O]map[K]V, outer O, inner K, v V) {
 	if m[outer] == nil {
 		m[outer] = map[K]V{}
 	}
 	m[outer][inner] = v
 }
 
-func unindex[K comparable, V any](m map[string]map[K]V, outer string, inner K) {
+func unindex[O, K comparable, V any](m map[O]map[K]V, outer O, inner K) {
 	delete(m[outer], inner)
 	if len(m[outer]) == 0 {
 		delete(m, outer)

@@ -123,7 +123,7 @@ subnet: s
 	want := `f.yaml:3: unknown field "foo"
 f.yaml:4: unknown field "bar"
 f.yaml:6: port "p2": node: is missing; name the host node
-f.yaml:10: port "p2": attach.type: "nothing" is not a way to attach; use netns or tap
+f.yaml:10: port "p2": attach.type: "nothing" is not a way to attach; use netns, tap or interface
 f.yaml:12: name: is missing
 f.yaml:12: cidrs: is missing; give at least one address block, such as 10.10.0.0/16
 f.yaml:14: kind: is missing; use one of Node, VPC, Subnet, Port

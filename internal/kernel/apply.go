@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/vishvananda/netlink"
@@ -58,7 +59,7 @@ func (a *applying) run(ctx context.Context, ops []netstate.Op) (n int, err error
 			err = a.kernel.addNamespace(ns)
 		}
 		if err != nil {
-			return 1, a.fail(first, a.kernel.failed(first, err))
+			return 1, a.fail(first, a.kernel.failedOp(first, err))
 		}
 		a.kernel.applied(first)
 		a.done++
@@ -107,11 +108,13 @@ func isNetns(op netstate.Op) bool {
 }
 
 func (k *Kernel) applied(op netstate.Op) {
-	k.log.Debug("applied", "command", k.owner.Command(op))
+	if k.log.Enabled(context.Background(), slog.LevelDebug) {
+		k.log.Debug("applied", "command", k.owner.Command(op))
+	}
 }
 
-// failed says which command it was, what happened, and how to mend it if that is known.
-func (k *Kernel) failed(op netstate.Op, err error) error {
+// failedOp says which command it was, what happened, and how to mend it if that is known.
+func (k *Kernel) failedOp(op netstate.Op, err error) error {
 	if hint := hintFor(op, err); hint != "" {
 		return fmt.Errorf("%s: %w: %s", k.owner.Command(op), err, hint)
 	}
@@ -171,11 +174,30 @@ func (p *pass) apply(ctx context.Context, ops []netstate.Op) (int, error) {
 		}
 		return len(lines), nil
 	}
+	if n := routesFirst(ops); n > 1 {
+		if err := p.routes(ops[:n]); err != nil {
+			return 0, err
+		}
+		for _, o := range ops[:n] {
+			p.kernel.applied(o)
+		}
+		return n, nil
+	}
 	if err := p.one(op); err != nil {
-		return 0, p.kernel.failed(op, err)
+		return 0, p.kernel.failedOp(op, err)
 	}
 	p.kernel.applied(op)
 	return 1, nil
+}
+
+// routesFirst counts the ops about routes that ops begins with.
+func routesFirst(ops []netstate.Op) int {
+	for i, o := range ops {
+		if r, ok := o.Object.(netstate.Route); !ok || !r.Dst.Addr().Is4() {
+			return i
+		}
+	}
+	return len(ops)
 }
 
 func (p *pass) one(op netstate.Op) error {

@@ -1,7 +1,6 @@
 package kernel_test
 
 import (
-	"context"
 	"errors"
 	"net"
 	"os"
@@ -9,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"sarn/internal/kernel"
 	"sarn/internal/netnstest"
@@ -409,70 +407,4 @@ func TestOwnNamespaceIsTheMakers(t *testing.T) {
 			t.Errorf("read %+v, want br_a alone", have[""])
 		}
 	})
-}
-
-func TestWatch(t *testing.T) {
-	events := []struct{ name, script string }{
-		{"link", "ip link set vp_vm2 mtu 1300"},
-		{"address", "ip address add 10.9.9.9/32 dev eth0"},
-		{"our route", "ip route delete 10.0.0.0/8 table 10000"},
-		{"rule", "ip rule delete pref 10001"},
-		{"permanent neighbour", "ip neigh replace 10.10.10.11 lladdr 02:00:00:00:00:01 dev br_net1 nud permanent"},
-		{"neighbour deleted", "ip neigh delete 10.10.10.10 dev br_net1"},
-		{"bridge entry", "bridge fdb add 02:00:00:00:00:77 dev vp_vm1 master static"},
-		{"nft", "nft flush table ip sarn"},
-	}
-	netnstest.Run(t, func(t *testing.T) {
-		defer goleak.VerifyNone(t)
-		sh(t, foreign)
-		k := newKernel(t)
-		converge(t, k, host())
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		changed := make(chan struct{}, 1)
-		ended := make(chan error, 1)
-		go func() {
-			ended <- k.Watch(ctx, func() {
-				select {
-				case changed <- struct{}{}:
-				default:
-				}
-			})
-		}()
-		// Watching begins some time after Watch was called.
-		for begun := false; !begun; {
-			sh(t, "ip link set eth0 alias one; ip link set eth0 alias two")
-			select {
-			case <-changed:
-				begun = true
-			case <-time.After(10 * time.Millisecond):
-			}
-		}
-		for _, e := range events {
-			t.Run(e.name, func(t *testing.T) {
-				quiet(changed)
-				sh(t, e.script)
-				select {
-				case <-changed:
-				case <-time.After(5 * time.Second):
-					t.Error("nobody was told")
-				}
-			})
-		}
-		cancel()
-		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Errorf("Watch returned %v", err)
-		}
-	})
-}
-
-// quiet waits until no more changes come from what was before.
-func quiet(changed <-chan struct{}) {
-	for {
-		select {
-		case <-changed:
-		case <-time.After(100 * time.Millisecond):
-			return
-		}
-	}
 }

@@ -122,12 +122,51 @@ func FuzzMessages(f *testing.F) {
 	header = append(header, make([]byte, unix.NLMSG_HDRLEN-len(header))...)
 	f.Add(append(header, body...))
 	f.Fuzz(func(_ *testing.T, b []byte) { // must neither panic nor go on for ever
-		(&Kernel{owner: netstate.Sarn()}).concerns(b)
+		w := watcher{kernel: &Kernel{owner: netstate.Sarn()}, saw: func(netstate.Event) {}, names: map[int]string{}}
 		for m := range messages(b) {
+			w.network(m)
+			w.link(m)
+			w.tables(m)
 			portFlags(new(netstate.Link), m.body)
 			if len(m.body) >= unix.SizeofRtMsg {
 				parseRoute(m.body, nil)
 			}
 		}
 	})
+}
+
+func TestParseLegacy(t *testing.T) {
+	got := parseLegacy(`-P INPUT ACCEPT
+-P FORWARD DROP
+-N DOCKER-USER
+-A FORWARD -j DOCKER-USER
+-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A FORWARD -i docker0 ! -o docker0 -j ACCEPT
+-A FORWARD -s 10.0.0.0/8 -d 192.0.2.1/32 -p tcp -m tcp --dport 22 -j REJECT --reject-with icmp-port-unreachable
+-A FORWARD -i br_+ -j LOG
+-A DOCKER-USER -g OTHER
+`)
+	want := []Filter{
+		{Family: "legacy", Table: "filter", Chain: "INPUT", Hook: "input", Policy: "accept"},
+		{Family: "legacy", Table: "filter", Chain: "FORWARD", Hook: "forward", Policy: "drop", Rules: []FilterRule{
+			{Verdict: "jump", Target: "DOCKER-USER"},
+			{Matches: []FilterMatch{{Field: "state", Values: []string{"related", "established"}}}, Verdict: "accept"},
+			{Matches: []FilterMatch{{Field: "iif", Values: []string{"docker0"}}, {Field: "oif", Values: []string{"docker0"}, Not: true}}, Verdict: "accept"},
+			{Matches: []FilterMatch{
+				{Field: "saddr", Values: []string{"10.0.0.0/8"}}, {Field: "daddr", Values: []string{"192.0.2.1"}},
+				{Field: "protocol", Values: []string{"tcp"}}, {}, {},
+			}, Verdict: "reject"},
+			{Matches: []FilterMatch{{Field: "iif", Values: []string{"br_*"}}}},
+		}},
+		{Family: "legacy", Table: "filter", Chain: "DOCKER-USER", Rules: []FilterRule{{Verdict: "goto", Target: "OTHER"}}},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v\nwant\n%+v", got, want)
+	}
+}
+
+func FuzzParseFilters(f *testing.F) {
+	f.Add([]byte(`{"nftables":[{"chain":{"family":"ip","table":"t","name":"c","hook":"forward"}},{"rule":{"family":"ip","table":"t","chain":"c","expr":[{"vmap":{"key":{"meta":{"key":"iifname"}},"data":{"set":[["a",{"jump":{"target":"x"}}]]}}}]}}]}`))
+	f.Add([]byte(`{"nftables":[{"rule":{"expr":[{"match":null}]}}]}`))
+	f.Fuzz(func(_ *testing.T, js []byte) { _, _ = parseFilters(js) }) // any error, no panic
 }

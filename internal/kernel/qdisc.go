@@ -40,17 +40,6 @@ func LacksQdisc(kind netstate.QdiscKind) (bool, error) {
 	return lacks, nil
 }
 
-// inFresh runs f on a thread in a new network namespace, which ends with f.
-func inFresh(f func() error) error {
-	return Enter(threadNetns, func() error {
-		// Enter takes the thread home again.
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return fmt.Errorf("unshare: %w", err)
-		}
-		return f()
-	})
-}
-
 // discipline puts q into the kernel's numbers, for the link of that index.
 func discipline(q netstate.Qdisc, link int, owner uint8) netlink.Qdisc {
 	attrs := netlink.QdiscAttrs{LinkIndex: link, Handle: netlink.MakeHandle(uint16(owner), 0), Parent: netlink.HANDLE_ROOT}

@@ -17,6 +17,16 @@ import (
 // links and settings that want names. It looks into its own namespace and those that
 // want names; of any other namespace that is Sarn's it tells only that it is there.
 func (k *Kernel) Read(ctx context.Context, want netstate.Machine) (netstate.Machine, error) {
+	return k.read(ctx, want, true)
+}
+
+// ReadLocal is Read without the routes of the Kernel's own namespace, which may be far
+// more than all else.
+func (k *Kernel) ReadLocal(ctx context.Context, want netstate.Machine) (netstate.Machine, error) {
+	return k.read(ctx, want, false)
+}
+
+func (k *Kernel) read(ctx context.Context, want netstate.Machine, routes bool) (netstate.Machine, error) {
 	names, err := k.namespaces()
 	if err != nil {
 		return nil, err
@@ -27,15 +37,17 @@ func (k *Kernel) Read(ctx context.Context, want netstate.Machine) (netstate.Mach
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		s, err := k.readNamespace(ctx, name, want[name], ends)
+		r := reading{netns: name, ends: ends, owner: k.owner, want: want[name], state: &netstate.State{}}
+		r.skipRoutes = name == "" && !routes
+		err := k.readNamespace(ctx, &r)
 		if err != nil && name != "" && k.gone(name) {
 			continue // it went away just now
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", place(name), err)
 		}
-		if name == "" || want[name] != nil || s.Alias != "" {
-			have[name] = s
+		if name == "" || want[name] != nil || r.state.Alias != "" {
+			have[name] = r.state
 		}
 	}
 	pair(want, have, ends)
@@ -87,17 +99,16 @@ func place(netns string) string {
 	return "network namespace " + netns
 }
 
-func (k *Kernel) readNamespace(ctx context.Context, name string, want *netstate.State, ends map[end]index) (*netstate.State, error) {
-	r := reading{netns: name, ends: ends, owner: k.owner, want: want, state: &netstate.State{}}
-	err := k.netlinkIn(name, func(h *netlink.Handle) (err error) {
+func (k *Kernel) readNamespace(ctx context.Context, r *reading) error {
+	return k.netlinkIn(r.netns, func(h *netlink.Handle) (err error) {
 		r.handle = h
-		if name == "" && want == nil {
-			r.want = &netstate.State{}
-		} else if name != "" {
+		if r.netns != "" {
 			// The mark of the agent's own namespace is the business of who made it.
-			if err := r.mark(); err != nil || want == nil {
+			if err := r.mark(); err != nil || r.want == nil {
 				return err
 			}
+		} else if r.want == nil {
+			r.want = &netstate.State{}
 		}
 		for _, read := range []func() error{
 			r.links, r.ports, r.qdiscs, r.addresses, r.neighbors, r.forwards, r.routes, r.rules, r.sysctls,
@@ -109,7 +120,6 @@ func (k *Kernel) readNamespace(ctx context.Context, name string, want *netstate.
 		r.state.Tables, err = readTables(ctx)
 		return err
 	})
-	return r.state, err
 }
 
 // reading gathers the state of the namespace that its thread is in.
@@ -122,8 +132,11 @@ type reading struct {
 	state  *netstate.State
 	names  map[int]string // of every link by its index
 	ours   map[int]bool   // which of them are Sarn's
+	// attached are ports of Sarn's that somebody else made.
+	attached map[int]bool
 	// bridges says that some of them are ports of bridges.
-	bridges bool
+	bridges    bool
+	skipRoutes bool
 }
 
 // mark reads the alias of the loopback device, if it is Sarn's.
@@ -144,7 +157,7 @@ func (r *reading) sysctls() error {
 		if err != nil {
 			return err
 		}
-		value, err := os.ReadFile(path)
+		value, err := readSetting(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			if off, _ := filepath.Glob("/proc/sys/net/ipv6/conf"); len(off) == 0 && strings.HasPrefix(w.Name, "net/ipv6/") {
 				r.state.Sysctls = append(r.state.Sysctls, w) // no IPv6 at all: as off as it can be
@@ -154,11 +167,39 @@ func (r *reading) sysctls() error {
 		if err != nil {
 			return err
 		}
-		// Lists stand there with tabs between; people write spaces.
-		text := strings.Join(strings.Fields(string(value)), " ")
-		r.state.Sysctls = append(r.state.Sysctls, netstate.Sysctl{Name: w.Name, Value: text})
+		r.state.Sysctls = append(r.state.Sysctls, netstate.Sysctl{Name: w.Name, Value: value})
 	}
 	return nil
+}
+
+func readSetting(path string) (string, error) {
+	value, err := os.ReadFile(path)
+	// Lists stand there with tabs between; people write spaces.
+	return strings.Join(strings.Fields(string(value)), " "), err
+}
+
+// Holds reports whether the settings of the Kernel's own namespace are as given, as far
+// as they are there.
+func (k *Kernel) Holds(settings []netstate.Sysctl) (bool, error) {
+	held := true
+	err := enter(k.own, func() error {
+		for _, s := range settings {
+			path, err := sysctlPath(s.Name)
+			if err != nil {
+				return err
+			}
+			value, err := readSetting(path)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			held = held && value == s.Value
+		}
+		return nil
+	})
+	return held, err
 }
 
 func sysctlPath(name string) (string, error) {

@@ -18,8 +18,11 @@ func (r *reading) links() error {
 	}
 	r.names = make(map[int]string, len(all))
 	r.ours = make(map[int]bool, len(all))
+	r.attached = map[int]bool{}
+	alias := make(map[int]string, len(all))
 	for _, l := range all {
 		r.names[l.Attrs().Index] = l.Attrs().Name
+		alias[l.Attrs().Index] = l.Attrs().Alias
 	}
 	wanted := make(map[string]netstate.Link, len(r.want.Links))
 	for _, l := range r.want.Links {
@@ -41,7 +44,8 @@ func (r *reading) links() error {
 		}
 		want, named := wanted[a.Name]
 		r.ours[a.Index] = r.isOurs(found, want, named)
-		if named || r.ours[a.Index] {
+		r.attached[a.Index] = named && want.Kind == netstate.Existing && want.Master != ""
+		if named || r.ours[a.Index] || found.Master != "" && r.owner.Owns(alias[a.MasterIndex]) {
 			r.state.Links = append(r.state.Links, found)
 			r.ends[end{r.netns, a.Name}] = index{a.Index, a.ParentIndex}
 		}
@@ -173,7 +177,7 @@ func (r *reading) forwards() error {
 	for _, n := range all {
 		f := netstate.Forward{Link: r.names[n.LinkIndex], MAC: n.HardwareAddr.String()}
 		// Permanent entries are the port's own address, put there by the bridge.
-		if n.State == netlink.NUD_NOARP && n.MasterIndex != 0 && r.ours[n.LinkIndex] && !seen[f] {
+		if n.State == netlink.NUD_NOARP && n.MasterIndex != 0 && (r.ours[n.LinkIndex] || r.attached[n.LinkIndex]) && !seen[f] {
 			seen[f] = true
 			r.state.Forwards = append(r.state.Forwards, f)
 		}

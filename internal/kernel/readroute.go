@@ -18,6 +18,9 @@ var routeTypes = map[netstate.RouteType]uint8{
 }
 
 func (r *reading) routes() error {
+	if r.skipRoutes {
+		return nil
+	}
 	routes, err := retry(func() ([]netstate.Route, error) { return dumpRoutes(r.names, r.owner.Protocol) })
 	if err != nil {
 		return fmt.Errorf("list routes: %w", err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/vishvananda/netlink"
@@ -13,10 +14,10 @@ import (
 	"sarn/internal/netstate"
 )
 
-// Watch calls changed after changes in the Kernel's own namespace that may concern
-// Sarn, its own changes among them, until ctx ends. changed may be called more often
-// than there are changes, and must not block.
-func (k *Kernel) Watch(ctx context.Context, changed func()) error {
+// Watch calls saw after changes in the Kernel's own namespace that may concern Sarn, its
+// own changes among them, until ctx ends. It begins with an event that puts everything in
+// doubt, since what came before went unseen. saw must not block.
+func (k *Kernel) Watch(ctx context.Context, saw func(netstate.Event)) error {
 	routes, err := k.subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_NEIGH,
 		unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV4_NETCONF)
 	if err != nil {
@@ -33,16 +34,27 @@ func (k *Kernel) Watch(ctx context.Context, changed func()) error {
 		}
 	}
 	defer context.AfterFunc(ctx, stop)()
-	changed() // what came before went unseen
+	w := watcher{kernel: k, saw: saw, names: map[int]string{}}
+	err = k.netlinkIn("", func(h *netlink.Handle) error {
+		all, err := retry(h.LinkList)
+		for _, l := range all {
+			w.names[l.Attrs().Index] = l.Attrs().Name
+		}
+		return err
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("watch the network: list links: %w", err), routes.Close())
+	}
+	saw(netstate.Event{Routes: true})
 	ended := make([]error, len(sockets))
 	var listeners sync.WaitGroup
 	for i, s := range sockets {
 		listeners.Go(func() {
-			concerns := k.concerns
+			read := w.network
 			if s != routes {
-				concerns = concernsTables
+				read = w.tables
 			}
-			ended[i] = listen(s, concerns, changed)
+			ended[i] = w.listen(s, read)
 			stop() // one that cannot go on ends the others
 		})
 	}
@@ -51,6 +63,13 @@ func (k *Kernel) Watch(ctx context.Context, changed func()) error {
 		return ctx.Err()
 	}
 	return fmt.Errorf("watch the network: %w", errors.Join(ended...))
+}
+
+// watcher turns messages of the kernel into events.
+type watcher struct {
+	kernel *Kernel
+	saw    func(netstate.Event)
+	names  map[int]string // of links, by index
 }
 
 func (k *Kernel) subscribe(protocol int, groups ...int) (socket *os.File, err error) {
@@ -63,6 +82,8 @@ func (k *Kernel) subscribe(protocol int, groups ...int) (socket *os.File, err er
 		if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 			return errors.Join(err, socket.Close())
 		}
+		// A hundred thousand routes come with as many events.
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20)
 		for _, g := range groups {
 			if err := unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, g); err != nil {
 				return errors.Join(err, socket.Close())
@@ -73,58 +94,84 @@ func (k *Kernel) subscribe(protocol int, groups ...int) (socket *os.File, err er
 	return socket, err
 }
 
-// listen calls changed after each change that concerns it until the socket is closed.
-func listen(socket *os.File, concerns func([]byte) bool, changed func()) error {
+// listen hands messages to read until the socket is closed.
+func (w *watcher) listen(socket *os.File, read func(message)) error {
 	buf := make([]byte, 1<<16)
 	for {
 		n, err := socket.Read(buf)
-		switch {
-		case errors.Is(err, unix.ENOBUFS):
-			changed() // events were lost: anything may have changed
-		case err != nil:
-			return err
-		case concerns(buf[:n]):
-			changed()
-		}
-	}
-}
-
-// concerns reports whether one of the messages may be about something of Sarn's. Busy
-// machines learn neighbours, and routing daemons routes, many times a second.
-func (k *Kernel) concerns(b []byte) bool {
-	for m := range messages(b) {
-		switch m.kind {
-		case unix.RTM_NEWNEIGH:
-			if len(m.body) < unix.SizeofNdMsg {
-				continue
-			}
-			const lasting = netlink.NUD_PERMANENT | netlink.NUD_NOARP
-			if state := binary.NativeEndian.Uint16(m.body[8:]); state&lasting != 0 { // ndm_state
-				return true
-			}
-		case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
-			if len(m.body) >= unix.SizeofRtMsg && m.body[5] == k.owner.Protocol {
-				return true
-			}
-		default:
-			return true
-		}
-	}
-	return false
-}
-
-// concernsTables is concerns for messages of nftables: those that name our table.
-func concernsTables(b []byte) bool {
-	for m := range messages(b) {
-		if len(m.body) < sizeofNfgenmsg {
+		if errors.Is(err, unix.ENOBUFS) {
+			w.saw(netstate.Event{Routes: true}) // events were lost: anything may have changed
 			continue
 		}
-		for kind, value := range attributes(m.body[sizeofNfgenmsg:]) {
-			// NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE… are all 1.
-			if kind == unix.NFTA_TABLE_NAME && unix.ByteSliceToString(value) == netstate.TableName {
-				return true
-			}
+		if err != nil {
+			return err
+		}
+		for m := range messages(buf[:n]) {
+			read(m)
 		}
 	}
-	return false
+}
+
+// network tells of a message that may be about something of Sarn's. Busy machines learn
+// neighbours, and routing daemons routes, many times a second.
+func (w *watcher) network(m message) {
+	switch m.kind {
+	case unix.RTM_NEWNEIGH:
+		const lasting = netlink.NUD_PERMANENT | netlink.NUD_NOARP
+		if len(m.body) >= unix.SizeofNdMsg && binary.NativeEndian.Uint16(m.body[8:])&lasting != 0 { // ndm_state
+			w.saw(netstate.Event{})
+		}
+	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
+		if len(m.body) >= unix.SizeofRtMsg && m.body[5] == w.kernel.owner.Protocol { // rtm_protocol
+			r := parseRoute(m.body, w.names)
+			w.saw(netstate.Event{Route: &r, Gone: m.kind == unix.RTM_DELROUTE})
+		}
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
+		w.link(m)
+	case unix.RTM_DELADDR:
+		w.saw(netstate.Event{Routes: true}) // those with this source go (fib_sync_down_addr)
+	default:
+		w.saw(netstate.Event{})
+	}
+}
+
+// link tells of a link. With one that goes, or goes down, go its routes, and nothing is
+// said of them (fib_sync_down_dev, net/ipv4/fib_semantics.c). No routes hang on ports.
+func (w *watcher) link(m message) {
+	if len(m.body) < unix.SizeofIfInfomsg {
+		return
+	}
+	index := int(int32(binary.NativeEndian.Uint32(m.body[4:])))   // ifi_index
+	up := binary.NativeEndian.Uint32(m.body[8:])&unix.IFF_UP != 0 // ifi_flags
+	name, port := "", false
+	for kind, value := range attributes(m.body[unix.SizeofIfInfomsg:]) {
+		switch kind {
+		case unix.IFLA_IFNAME:
+			name = unix.ByteSliceToString(value)
+		case unix.IFLA_MASTER:
+			port = true
+		}
+	}
+	port = port || strings.HasPrefix(name, netstate.PortPrefix)
+	renamed := w.names[index] != "" && w.names[index] != name
+	if gone := m.kind == unix.RTM_DELLINK && m.body[0] != unix.AF_BRIDGE; gone {
+		delete(w.names, index)
+		up = false
+	} else if m.body[0] != unix.AF_BRIDGE {
+		w.names[index] = name
+	}
+	w.saw(netstate.Event{Routes: renamed || !up && !port})
+}
+
+// tables tells of a message of nftables that names our table.
+func (w *watcher) tables(m message) {
+	if len(m.body) < sizeofNfgenmsg {
+		return
+	}
+	for kind, value := range attributes(m.body[sizeofNfgenmsg:]) {
+		// NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE… are all 1.
+		if kind == unix.NFTA_TABLE_NAME && unix.ByteSliceToString(value) == netstate.TableName {
+			w.saw(netstate.Event{})
+		}
+	}
 }

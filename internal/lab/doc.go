@@ -18,5 +18,6 @@
 // While a process builds a lab or takes it down it holds a lock on labs/.NAME.lock.
 //
 // Reads: the lab's file, its controller's API, /proc; for VMs a kernel package's files,
-// busybox and qemu. Writes: its directory, its namespaces.
+// busybox and qemu; for a picture what the nodes' kernels hold. Writes: its directory,
+// its namespaces.
 package lab

@@ -356,33 +356,35 @@ func TestProbesInProcess(t *testing.T) {
 	})
 }
 
+// kill ends a process of the lab, and waits for the end.
+func kill(t *testing.T, name, process string) {
+	t.Helper()
+	var pid int
+	text, err := os.ReadFile(runDir + "/labs/" + name + "/pids/" + process)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscan(string(text), &pid); err != nil {
+		t.Fatal(err)
+	}
+	// A process lives on for a moment after the signal; its descriptor tells the end.
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10_000); n != 1 {
+		t.Fatalf("%s is still there: %v", process, err)
+	}
+}
+
 func TestCrashedLab(t *testing.T) {
 	netnstest.Run(t, func(t *testing.T) {
 		must(t, "lab", "up", "../../examples/one-host.yaml")
-		kill := func(process string) {
-			t.Helper()
-			var pid int
-			text, err := os.ReadFile(runDir + "/labs/one-host/pids/" + process)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := fmt.Sscan(string(text), &pid); err != nil {
-				t.Fatal(err)
-			}
-			// A process lives on for a moment after the signal; its descriptor tells the end.
-			fd, err := unix.PidfdOpen(pid, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer unix.Close(fd)
-			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-				t.Fatal(err)
-			}
-			if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10_000); n != 1 {
-				t.Fatalf("%s is still there: %v", process, err)
-			}
-		}
-		kill("agent-host1")
+		kill(t, "one-host", "agent-host1")
 		contains(t, "list", must(t, "lab", "list"), "degraded: agent-host1 died")
 		must(t, "port", "create", "late", "--subnet", "net1", "--node", "host1")
 		out, code := sarn(t, "", "lab", "ping-all")
@@ -398,7 +400,7 @@ func TestCrashedLab(t *testing.T) {
 		if out, code = sarn(t, "", "lab", "test", file); code != 5 {
 			t.Errorf("test without an agent: exit code %d\n%s", code, out)
 		}
-		kill("server")
+		kill(t, "one-host", "server")
 		contains(t, "list", must(t, "lab", "list"), "degraded: agent-host1, server died")
 		// One can still look inside, by what the lab's file says.
 		contains(t, "exec", must(t, "lab", "exec", "vm1", "ping", "-c1", "-W2", "vm2"), "0% packet loss")

@@ -67,6 +67,9 @@ func Parse(file string, data []byte, name string) (*Plan, error) {
 	return &p, nil
 }
 
+// Locate says where in the lab's file the problems of its objects stand.
+func (p *Plan) Locate(ps intent.Problems) intent.Problems { return intent.Locate(ps, p.docs) }
+
 // lacks says what a whole file has not.
 func lacks(file, message string) intent.Problems {
 	return intent.Problems{{File: file, Line: 1, FieldError: intent.FieldError{Message: message}}}

@@ -123,7 +123,7 @@ func (l *Lab) build(ctx context.Context, p *Plan, tools *equipment, progress fun
 	})
 	var ps intent.Problems
 	if errors.As(err, &ps) {
-		return intent.Locate(ps, p.docs)
+		return p.Locate(ps)
 	}
 	if err != nil {
 		return fmt.Errorf("give the controller its intent: %w", err)

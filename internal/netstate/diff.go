@@ -16,6 +16,7 @@ type step int
 
 const (
 	addNamespaces step = iota
+	releaseLinks
 	filters
 	deleteBrokenLinks
 	addLinks
@@ -40,12 +41,16 @@ const (
 
 // plan gathers ops by step.
 type plan struct {
-	owner Owner
-	steps [stepCount][]Op
+	owner    Owner
+	mtus     map[string]Link // links of the machine's own namespace
+	attached map[string]bool // those of them that are ports and somebody else's
+	steps    [stepCount][]Op
 }
 
 func (p *plan) add(s step, netns string, v Verb, object any) {
-	p.steps[s] = append(p.steps[s], Op{netns, v, object})
+	op := Op{Netns: netns, Verb: v, Object: object}
+	op.attached = netns == "" && p.attached[op.link()]
+	p.steps[s] = append(p.steps[s], op)
 }
 
 // Diff returns the ops that turn have into want. Only what is Sarn's in have is
@@ -57,7 +62,7 @@ func Diff(want, have Machine) ([]Op, error) { return Sarn().Diff(want, have) }
 
 // Diff is Diff for what is the owner's instead of Sarn's.
 func (o Owner) Diff(want, have Machine) ([]Op, error) {
-	p := plan{owner: o}
+	p := plan{owner: o, mtus: have.links("")}
 	rebuilt := o.broken(want, have)
 	var errs []error
 	for _, name := range namespaces(want, have) {
@@ -81,6 +86,10 @@ func (o Owner) Diff(want, have Machine) ([]Op, error) {
 			errs = append(errs, fmt.Errorf("in network namespace %s: %w", name, err))
 			continue
 		}
+		w, err := p.attach(w, h)
+		if err != nil {
+			errs = append(errs, err)
+		}
 		p.links(name, w, h, peers, gone)
 		p.objects(name, w, h.without(gone))
 		p.tables(name, w.Tables, h.Tables)
@@ -94,6 +103,7 @@ func (o Owner) conflict(w, h *State, peers map[string]bool) error {
 	for _, l := range w.Links {
 		old, ok := there[l.Name]
 		switch {
+		case !ok && l.attached(): // it may come
 		case !ok && !l.made(peers) && l.Name != "lo":
 			return fmt.Errorf("there is no link %q", l.Name)
 		case !ok || l.Kind == Existing || o.Owns(old.Alias) || old.Adoptable(l):
@@ -131,7 +141,7 @@ func (p *plan) links(netns string, w, h *State, peers, gone map[string]bool) {
 			ok = false
 		}
 		if !ok {
-			old = Link{Name: l.Name, Kind: l.Kind}
+			old = Link{Name: l.Name, Kind: l.Kind, MTU: defaultMTU}
 			if l.Kind == Bridge {
 				old.MAC = l.MAC // given when it is made
 			}
@@ -143,8 +153,13 @@ func (p *plan) links(netns string, w, h *State, peers, gone map[string]bool) {
 	}
 	wanted := byName(w.Links)
 	for _, l := range slices.Backward(inOrder(h.Links)) {
-		if _, ok := wanted[l.Name]; !ok && p.owner.Owns(l.Alias) && l.Name != "lo" {
+		_, ok := wanted[l.Name]
+		switch {
+		case ok || l.Name == "lo":
+		case p.owner.Owns(l.Alias):
 			p.add(deleteLinks, netns, Delete, Link{Name: l.Name, Kind: l.Kind})
+		case l.Isolated && l.Static: // as only we put a device into our bridge
+			p.add(releaseLinks, netns, Change, LinkAttr{l.Name, "master", ""})
 		}
 	}
 }
@@ -159,10 +174,13 @@ func (p *plan) attributes(netns string, want, have Link) {
 	if want.MAC != "" && want.MAC != have.MAC {
 		set(setLinks, "address", want.MAC)
 	}
+	if want.MTUOf != "" {
+		want.MTU = p.mtus[want.MTUOf].MTU
+	}
 	if want.MTU != 0 && want.MTU != have.MTU {
 		set(setLinks, "mtu", fmt.Sprint(want.MTU))
 	}
-	if want.Kind != Existing && want.Master != have.Master {
+	if (want.Kind != Existing || want.attached()) && want.Master != have.Master {
 		if have.Up {
 			set(setLinks, "up", "off") // it must not carry before it is isolated
 			have.Up = false
@@ -216,6 +234,13 @@ func (p *plan) objects(netns string, want, have *State) {
 // change plans one list of objects. Objects of equal key replace each other. A
 // negative del means that nothing is ever deleted.
 func change[T, K comparable](p *plan, netns string, want, have []T, add, del step, key func(T) K) {
+	if len(have) == 0 {
+		p.steps[add] = slices.Grow(p.steps[add], len(want))
+		for _, w := range want {
+			p.add(add, netns, Add, w)
+		}
+		return
+	}
 	there := make(map[K]T, len(have))
 	for _, h := range have {
 		there[key(h)] = h

@@ -18,6 +18,8 @@ type Op struct {
 	Netns  string // namespace that it happens in
 	Verb   Verb
 	Object any
+
+	attached bool // it is about a port's device that somebody else made
 }
 
 // Netns is a network namespace, as the object of an Op. Alias is the mark that it bears
@@ -42,21 +44,25 @@ func (o Op) Unit() string {
 	if o.Netns != "" {
 		return "network namespace " + o.Netns
 	}
-	var link string
+	if link := o.link(); o.attached || strings.HasPrefix(link, PortPrefix) {
+		return "port " + link
+	}
+	return ""
+}
+
+// link returns the link that the op is about, or nothing.
+func (o Op) link() string {
 	switch x := o.Object.(type) {
 	case Link:
-		link = x.Name
+		return x.Name
 	case LinkAttr:
-		link = x.Link
+		return x.Link
 	case Qdisc:
-		link = x.Link
+		return x.Link
 	case Forward:
-		link = x.Link
+		return x.Link
 	case Sysctl:
-		link = sysctlLink(x.Name)
-	}
-	if strings.HasPrefix(link, PortPrefix) {
-		return "port " + link
+		return sysctlLink(x.Name)
 	}
 	return ""
 }

@@ -47,8 +47,9 @@ type LinkKind string
 
 // The kinds of link that Sarn makes.
 const (
-	// Existing is a device that somebody else made: wanted, it must be there and
-	// only its Up and MTU are set.
+	// Existing is a device that somebody else made: wanted, it must be there, and
+	// only its Up and MTU are set. One that is wanted in a bridge may be missing: it is
+	// taken in when it comes, and let go when it is not wanted any more.
 	Existing LinkKind = ""
 	Bridge   LinkKind = "bridge"
 	Veth     LinkKind = "veth"
@@ -62,7 +63,9 @@ type Link struct {
 	Alias string   `json:"alias,omitempty" doc:"Alias of the device. Those that Sarn made begin with sarn."`
 	MAC   string   `json:"mac,omitempty" doc:"Link-layer address."`
 	MTU   int      `json:"mtu,omitempty" doc:"Largest packet; 0 leaves it as it is."`
-	Up    bool     `json:"up,omitempty" doc:"Whether the device is switched on."`
+	// MTUOf names the link of the machine's own namespace whose MTU is wanted here too.
+	MTUOf string `json:"mtuOf,omitempty" doc:"Device of the machine's own namespace that the MTU is taken from."`
+	Up    bool   `json:"up,omitempty" doc:"Whether the device is switched on."`
 
 	// Master is the bridge that the link is a port of. Isolated ports exchange no
 	// frames with each other; with Static the bridge neither learns addresses from

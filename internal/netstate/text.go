@@ -2,6 +2,7 @@ package netstate
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -10,15 +11,28 @@ import (
 	"strings"
 )
 
-// Hash returns a fingerprint of m: equal machines, equal hashes. The order of lists
-// counts, so it compares what one compiler made, not what was read from a kernel.
-func Hash(m Machine) string {
-	js, err := json.Marshal(m)
+// Fingerprint is a hash of named parts, whatever their order. The zero value is that of
+// none.
+type Fingerprint [2]uint64
+
+// Add adds a part. Its lists' order counts, so equal fingerprints are of what one
+// compiler made, not of what was read from a kernel.
+func (f *Fingerprint) Add(key string, part Machine) {
+	js, err := json.Marshal(part)
 	if err != nil {
 		panic(fmt.Sprintf("netstate: a Machine is always JSON: %v", err)) // plain data: cannot happen
 	}
-	return shortHash(js)
+	h := sha256.New()
+	fmt.Fprintf(h, "%q ", key)
+	h.Write(js) //nolint:errcheck // a hash.Hash never fails
+	sum := h.Sum(nil)
+	for i := range f {
+		f[i] += binary.BigEndian.Uint64(sum[8*i:])
+	}
 }
+
+// String returns the fingerprint in hexadecimal digits.
+func (f Fingerprint) String() string { return fmt.Sprintf("%016x%016x", f[0], f[1]) }
 
 // RuleID returns the fingerprint that a rule of an nft chain carries in its comment.
 // The kernel gives rules back in other words than they were written in, so what a

@@ -199,3 +199,44 @@ func TestFatal(t *testing.T) {
 		t.Errorf("a request that timed out says %v, want why", got)
 	}
 }
+
+// TestKeyIsTheName has an object copied by hand to another key.
+func TestKeyIsTheName(t *testing.T) {
+	s, err := Open(t.Context(), Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.client.Put(t.Context(), prefix+"vpc/copy", `{"name":"main","cidrs":["10.10.0.0/16"]}`); err != nil {
+		t.Fatal(err)
+	}
+	objects, _, err := s.Load(t.Context())
+	if err != nil || len(objects) != 1 || objects[0].Head().Name != "copy" {
+		t.Errorf("Load = %v, %v; want the VPC by the name of its key", objects, err)
+	}
+}
+
+func TestLoadAt(t *testing.T) {
+	s, err := Open(t.Context(), Config{Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var revisions []int64
+	for i := range 3 {
+		at, err := s.Revision(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		at, err = s.Commit(t.Context(), at, []intent.Object{&intent.VPC{Header: intent.Header{Name: fmt.Sprint("v", i)}}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		revisions = append(revisions, at)
+	}
+	for i, at := range revisions {
+		if objects, err := s.LoadAt(t.Context(), at); err != nil || len(objects) != i+1 {
+			t.Errorf("LoadAt %d = %v, %v; want %d objects", at, objects, err, i+1)
+		}
+	}
+}

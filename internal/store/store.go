@@ -79,10 +79,31 @@ func (s *Store) Close() error {
 }
 
 // Load returns every object, with its Revision, and the revision of the whole.
-func (s *Store) Load(ctx context.Context) ([]intent.Object, int64, error) {
+func (s *Store) Load(ctx context.Context) ([]intent.Object, int64, error) { return s.load(ctx, 0) }
+
+// LoadAt returns every object as it was at the revision, which the store must have
+// reached, or ErrCompacted.
+func (s *Store) LoadAt(ctx context.Context, revision int64) ([]intent.Object, error) {
+	objects, _, err := s.load(ctx, revision)
+	return objects, err
+}
+
+// Revision returns the revision that the store is at now.
+func (s *Store) Revision(ctx context.Context) (int64, error) {
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
-	r, err := s.client.Get(ctx, prefix, clientv3.WithPrefix())
+	r, err := s.client.Get(ctx, epochKey)
+	if err != nil {
+		return 0, fmt.Errorf("ask for the store's revision: %w", s.explain(err))
+	}
+	return r.Header.Revision, nil
+}
+
+// load is Load at a revision, of which 0 is the newest.
+func (s *Store) load(ctx context.Context, revision int64) ([]intent.Object, int64, error) {
+	ctx, cancel := s.bound(ctx)
+	defer cancel()
+	r, err := s.client.Get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithRev(revision))
 	if err != nil {
 		return nil, 0, fmt.Errorf("load intent: %w", s.explain(err))
 	}
@@ -240,6 +261,8 @@ func decode(kv *mvccpb.KeyValue) (intent.Object, error) {
 	if err := json.Unmarshal(kv.Value, o); err != nil {
 		return nil, fmt.Errorf("decode %s: %w", kv.Key, err)
 	}
+	// Whatever is written there, an object is found under its key alone.
+	o.Head().Name = ref.Name
 	o.Head().Revision = kv.ModRevision
 	return o, nil
 }

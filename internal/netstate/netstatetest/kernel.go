@@ -19,7 +19,8 @@ type Kernel struct {
 	mu      sync.Mutex
 	machine netstate.Machine
 	pairs   map[end]end // both ways
-	changed func()
+	saw     func(netstate.Event)
+	reads   []bool // of each, whether it was of everything
 	// Applied are the ops that were applied so far.
 	applied []netstate.Op
 	// Fail, if set, is asked before each op, and its error is the op's.
@@ -41,6 +42,42 @@ func New(interfaces ...string) *Kernel {
 func (k *Kernel) Read(context.Context, netstate.Machine) (netstate.Machine, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.reads = append(k.reads, true)
+	return k.copy(), nil
+}
+
+// ReadLocal returns a copy of everything but the routes of the machine's own namespace.
+func (k *Kernel) ReadLocal(context.Context, netstate.Machine) (netstate.Machine, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.reads = append(k.reads, false)
+	m := k.copy()
+	m[""].Routes = nil
+	return m, nil
+}
+
+// Reads tells of each reading so far whether it was of everything.
+func (k *Kernel) Reads() []bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.reads)
+}
+
+// Holds reports whether the settings are as given, as far as they are there.
+func (k *Kernel) Holds(settings []netstate.Sysctl) (bool, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, s := range settings {
+		for _, h := range k.machine[""].Sysctls {
+			if h.Name == s.Name && h.Value != s.Value {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
+func (k *Kernel) copy() netstate.Machine {
 	m := netstate.Machine{}
 	for name, s := range k.machine {
 		c := *s
@@ -66,7 +103,7 @@ func (k *Kernel) Read(context.Context, netstate.Machine) (netstate.Machine, erro
 		}
 		m[name] = &c
 	}
-	return m, nil
+	return m
 }
 
 // Apply applies ops until one fails.
@@ -83,21 +120,39 @@ func (k *Kernel) Apply(_ context.Context, ops []netstate.Op) error {
 			return fmt.Errorf("%s: %w", op.Command(), err)
 		}
 		k.applied = append(k.applied, op)
-	}
-	if k.changed != nil && len(ops) > 0 {
-		k.changed()
+		e := netstate.Event{}
+		if r, ok := op.Object.(netstate.Route); ok && op.Netns == "" {
+			e.Route, e.Gone = &r, op.Verb == netstate.Delete
+		}
+		k.tell(e)
 	}
 	return nil
 }
 
-// Watch calls changed after each Apply and Edit until ctx ends.
-func (k *Kernel) Watch(ctx context.Context, changed func()) error {
+// Watch calls saw after each op and Edit until ctx ends, outside of both.
+func (k *Kernel) Watch(ctx context.Context, saw func(netstate.Event)) error {
+	events := make(chan netstate.Event, 1000)
 	k.mu.Lock()
-	k.changed = changed
+	k.saw = func(e netstate.Event) { events <- e }
 	k.mu.Unlock()
-	changed() // what came before went unseen
-	<-ctx.Done()
-	return ctx.Err()
+	saw(netstate.Event{Routes: true}) // what came before went unseen
+	for {
+		select {
+		case e := <-events:
+			saw(e)
+		case <-ctx.Done():
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			k.saw = nil
+			return ctx.Err()
+		}
+	}
+}
+
+func (k *Kernel) tell(e netstate.Event) {
+	if k.saw != nil {
+		k.saw(e)
+	}
 }
 
 // Applied returns the ops that were applied so far.
@@ -107,14 +162,19 @@ func (k *Kernel) Applied() []netstate.Op {
 	return slices.Clone(k.applied)
 }
 
-// Edit changes the machine behind everybody's back.
+// Edit changes the machine behind everybody's back, and says only that something changed.
 func (k *Kernel) Edit(f func(netstate.Machine)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	f(k.machine)
-	if k.changed != nil {
-		k.changed()
-	}
+	k.tell(netstate.Event{Routes: true})
+}
+
+// EditQuietly is Edit without a word, as when a setting changes.
+func (k *Kernel) EditQuietly(f func(netstate.Machine)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f(k.machine)
 }
 
 func (k *Kernel) apply(op netstate.Op) error {

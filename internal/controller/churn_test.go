@@ -1,0 +1,283 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sarn/internal/api"
+	"sarn/internal/intent"
+	"sarn/internal/store"
+)
+
+const (
+	creators = 100
+	rounds   = 5
+	// narrow has 28 addresses for them all.
+	narrow = "{kind: Subnet, name: narrow, vpc: main, cidr: 10.10.99.0/27}"
+)
+
+// TestCreatorsOnOneController has 100 of them at one subnet that is too small for all,
+// some of whom go away in the middle of what they ask for.
+func TestCreatorsOnOneController(t *testing.T) {
+	dir := t.TempDir()
+	r := run(t, dir)
+	r.apply(t, change(t, base))
+	r.apply(t, change(t, narrow))
+	c := &churn{T: t, holders: map[netip.Addr]string{}}
+	c.run(r)
+	r.stop()
+	// What another controller makes of the store is the same.
+	r = run(t, dir)
+	c.empty(r)
+}
+
+// TestCreatorsOnTwoControllers is the same with two controllers on one etcd.
+func TestCreatorsOnTwoControllers(t *testing.T) {
+	endpoint := etcd(t)
+	var pair []*running
+	for range 2 {
+		st, err := store.Open(t.Context(), store.Config{Endpoints: []string{endpoint}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = st.Close() })
+		pair = append(pair, runOn(t, st))
+	}
+	pair[0].apply(t, change(t, base))
+	result := pair[0].apply(t, change(t, narrow))
+	if err := pair[1].await(t.Context(), func() bool { return pair[1].revision >= result.Revision }); err != nil {
+		t.Fatal(err)
+	}
+	c := &churn{T: t, holders: map[netip.Addr]string{}}
+	c.run(pair...)
+}
+
+// churn is creators at work. A port has its holder from the answer to its creation
+// until its deletion is asked for.
+type churn struct {
+	*testing.T
+	mu                            sync.Mutex
+	holders                       map[netip.Addr]string
+	created, exhausted, abandoned int
+}
+
+// run has all creators create and delete, and then nothing be left.
+func (c *churn) run(controllers ...*running) {
+	var wg sync.WaitGroup
+	for i := range creators {
+		r := controllers[i%len(controllers)]
+		client, err := api.New(api.Endpoint{Address: "unix://" + r.socket}) // a connection of its own
+		if err != nil {
+			c.Fatal(err)
+		}
+		wg.Go(func() {
+			defer client.Close()
+			for round := range rounds {
+				c.one(r, client, fmt.Sprintf("c%d-%d", i, round), i%4)
+			}
+		})
+	}
+	stop, looked := make(chan struct{}), sync.WaitGroup{}
+	for _, r := range controllers {
+		looked.Go(func() { c.look(r, stop) })
+	}
+	wg.Wait()
+	close(stop)
+	looked.Wait()
+	c.Logf("%d created, %d found no address, %d went away", c.created, c.exhausted, c.abandoned)
+	if c.created == 0 || c.exhausted == 0 || c.abandoned == 0 {
+		c.Error("one of the three did not happen, so nothing is shown about it")
+	}
+	c.settle(controllers[0])
+	for _, r := range controllers {
+		c.empty(r)
+	}
+}
+
+// one creates a port and deletes it, or goes away in the middle: with its context, or
+// by cutting its connection after all or a half of the request.
+func (c *churn) one(r *running, client *api.Client, name string, manner int) {
+	port := api.Change{Create: true}
+	port.Add(&intent.Port{Header: intent.Header{Name: name}, Subnet: "narrow", Node: "host2"})
+	switch manner {
+	case 0:
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(rand.IntN(int(100*time.Millisecond))))
+		defer cancel()
+		if _, err := client.Apply(ctx, port); err != nil {
+			c.abandon(client, name)
+			return
+		}
+	case 1:
+		c.cut(r, port, rand.IntN(2) == 0)
+		c.abandon(client, name)
+		return
+	default:
+		if !c.create(client, port) {
+			return
+		}
+		c.unique(r)
+	}
+	c.release(name)
+	_, err := client.Apply(context.Background(), api.Change{Delete: []intent.Ref{{Kind: intent.KindPort, Name: name}}})
+	if err != nil {
+		c.Errorf("delete %s: %v", name, err)
+	}
+}
+
+// abandon makes room after a creator that went away, if it has left a port already.
+func (c *churn) abandon(client *api.Client, name string) {
+	c.count(&c.abandoned)
+	_, err := client.Apply(context.Background(), api.Change{Delete: []intent.Ref{{Kind: intent.KindPort, Name: name}}})
+	var none intent.Problems
+	if err != nil && !errors.As(err, &none) {
+		c.Errorf("delete %s: %v", name, err)
+	}
+}
+
+func (c *churn) count(what *int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	*what++
+}
+
+// create creates the port, notes its holder and reports whether there was an address.
+func (c *churn) create(client *api.Client, port api.Change) bool {
+	result, err := client.Apply(context.Background(), port)
+	var problems intent.Problems
+	switch {
+	case errors.As(err, &problems) && problems[0].Field == "address" && strings.Contains(problems[0].Message, "none is free"):
+		c.count(&c.exhausted)
+		return false
+	case err != nil:
+		c.Errorf("create: %v", err)
+		return false
+	}
+	p := result.Objects.Ports[0]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.created++
+	if other, held := c.holders[p.Address.Addr]; held {
+		c.Errorf("%s got %s, which %s has", p.Name, p.Address, other)
+	}
+	c.holders[p.Address.Addr] = p.Name
+	return true
+}
+
+// unique looks into the store, meanwhile, for an address that two ports have.
+func (c *churn) unique(r *running) {
+	all, at, err := r.store.Load(context.Background())
+	if err != nil {
+		c.Error(err)
+	}
+	holders := map[netip.Addr]string{}
+	for _, o := range all {
+		p, ok := o.(*intent.Port)
+		if !ok {
+			continue
+		}
+		if other, held := holders[p.Address.Addr]; held {
+			c.Errorf("at revision %d %s and %s both have %s", at, p.Name, other, p.Address)
+		}
+		holders[p.Address.Addr] = p.Name
+	}
+}
+
+// release forgets what the port holds, before its deletion is asked for.
+func (c *churn) release(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for a, holder := range c.holders {
+		if holder == name {
+			delete(c.holders, a)
+		}
+	}
+}
+
+// cut asks for the port, or for half of it, and hangs up.
+func (c *churn) cut(r *running, port api.Change, half bool) {
+	text, err := json.Marshal(port)
+	if err != nil {
+		c.Error(err)
+		return
+	}
+	conn, err := net.Dial("unix", r.socket)
+	if err != nil {
+		c.Error(err)
+		return
+	}
+	defer conn.Close()
+	request := fmt.Sprintf("POST /v1/changes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
+	if half {
+		request = request[:len(request)-len(text)/2]
+	}
+	if _, err := io.WriteString(conn, request); err != nil {
+		c.Error(err)
+	}
+}
+
+// look checks the addresses, until it is told to stop, and expects that nothing is wrong
+// at any time.
+func (c *churn) look(r *running, stop <-chan struct{}) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		i, err := r.client.IPAM(context.Background())
+		if err != nil || len(i.Findings) > 0 {
+			c.Errorf("amid the changes: %v, %v", found(i), err)
+		}
+	}
+}
+
+// settle deletes what those who went away have left, until nothing is left. What they
+// asked for may still be on its way through the controllers when they are gone.
+func (c *churn) settle(r *running) {
+	c.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); {
+		left, err := r.client.List(c.Context(), intent.KindPort)
+		if err != nil {
+			c.Fatal(err)
+		}
+		var deletion api.Change
+		for _, o := range left {
+			if o.(*intent.Port).Subnet == "narrow" {
+				deletion.Delete = append(deletion.Delete, intent.RefOf(o))
+			}
+		}
+		if len(deletion.Delete) > 0 {
+			r.apply(c.T, deletion)
+			continue
+		}
+		// A change of our own comes after all that was under way.
+		r.apply(c.T, change(c, "{kind: Port, name: last, subnet: net1, node: host1}"))
+		r.apply(c.T, change(c, "", "port/last"))
+		if i := r.ipam(c.T); i.Subnets[0].Subnet == "narrow" && i.Subnets[0].Used == 0 {
+			return
+		}
+	}
+	c.Fatal("ports keep coming from creators that are gone")
+}
+
+// empty expects every address of the subnet to be free and nothing to be wrong.
+func (c *churn) empty(r *running) {
+	c.Helper()
+	i := r.ipam(c.T)
+	if len(i.Findings) > 0 {
+		c.Errorf("in the end there is\n%s", strings.Join(found(i), "\n"))
+	}
+	if n := i.Subnets[0]; n.Subnet != "narrow" || n.Used != 0 || n.Free != 28 || n.Next != intent.MustAddr("10.10.99.3") {
+		c.Errorf("in the end the subnet is used as %+v", n)
+	}
+}

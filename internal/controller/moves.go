@@ -1,0 +1,124 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"sarn/internal/compile"
+	"sarn/internal/intent"
+	"sarn/internal/store"
+)
+
+// A port moves in three steps, each a change of its intent. Admission makes the first,
+// when somebody gives the port another node: both hosts carry it. When the new host has
+// applied that, packets are switched to it. When all nodes that are connected have
+// applied that, the old host lets go. What has been done is in the store, so that a
+// controller that starts anew goes on with it.
+
+// noteMove keeps account of the ports that move. The caller holds mu.
+func (c *Controller) noteMove(before, after intent.Object) {
+	if p, ok := before.(*intent.Port); ok {
+		delete(c.moving, p.Name)
+	}
+	if p, ok := after.(*intent.Port); ok && p.Move != nil {
+		c.moving[p.Name] = true
+	}
+}
+
+// moveLoop takes the steps of moves, as the nodes' reports allow, until ctx ends.
+func (c *Controller) moveLoop(ctx context.Context) {
+	for {
+		var ready []intent.Object
+		var at int64
+		err := c.await(ctx, func() bool {
+			ready, at = c.steps(), c.revision
+			return len(ready) > 0
+		})
+		if err != nil {
+			return
+		}
+		if err := c.step(ctx, at, ready); err != nil && ctx.Err() == nil {
+			c.log.Warn("a move does not go on; trying again", "error", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(retry):
+			}
+		}
+	}
+}
+
+// step commits the next steps of ports. If something else changed meanwhile, they are
+// looked at again.
+func (c *Controller) step(ctx context.Context, at int64, ready []intent.Object) error {
+	select {
+	case c.writing <- struct{}{}:
+		defer func() { <-c.writing }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	revision, err := c.store.Commit(ctx, at, ready, nil)
+	var conflict *store.ConflictError
+	if errors.As(err, &conflict) {
+		revision, err = conflict.Revision, nil
+	}
+	if err != nil {
+		return err
+	}
+	return c.await(ctx, func() bool { return c.revision >= revision })
+}
+
+// steps returns the ports of which the next step can be taken, as they are after it.
+// The caller holds mu.
+func (c *Controller) steps() []intent.Object {
+	if c.told < c.revision {
+		return nil
+	}
+	var ready []intent.Object
+	for name := range c.moving {
+		p := c.ledger.world.Ports[name]
+		if p == nil || p.Move == nil || !c.holds(p.Node, p.Revision) {
+			continue
+		}
+		next := *p
+		switch {
+		case !p.Move.Switched:
+			next.Move = &intent.Move{From: p.Move.From, Switched: true}
+		case c.allHold(p):
+			next.Move = nil
+		default:
+			continue
+		}
+		next.Revision = 0 // the store counts it
+		ready = append(ready, &next)
+	}
+	return ready
+}
+
+// holds reports whether the node is connected and has applied the revision.
+func (c *Controller) holds(node string, revision int64) bool {
+	n := c.nodes[node]
+	return n != nil && len(n.followers) > 0 && n.report.Revision >= revision
+}
+
+// allHold reports whether all nodes that know the port, and are connected, know where it
+// is now.
+func (c *Controller) allHold(p *intent.Port) bool {
+	var concern compile.Concern
+	concern.Touch(c.ledger.world, nil, p)
+	knows := func(node string) bool {
+		n := c.nodes[node]
+		return n == nil || len(n.followers) == 0 || n.report.Revision >= p.Revision
+	}
+	for node := range concern.Whole {
+		if !knows(node) {
+			return false
+		}
+	}
+	for node := range concern.Parts {
+		if !knows(node) {
+			return false
+		}
+	}
+	return true
+}
