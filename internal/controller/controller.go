@@ -189,7 +189,8 @@ func (c *Controller) apply(b store.Batch) error {
 	for _, o := range b.Puts {
 		c.ledger.put(o)
 	}
-	for _, o := range c.ledger.settle() {
+	entering := func(o intent.Object) { c.concern.Touch(c.ledger.world, nil, o) }
+	for _, o := range c.ledger.settle(entering) {
 		before, after = append(before, nil), append(after, o)
 	}
 	touch()
