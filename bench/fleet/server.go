@@ -39,7 +39,7 @@ func (s *server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	s.process = exec.Command(s.program, "server", "--data-dir", filepath.Join(s.dir, "data"), "--listen", "unix://"+s.socket())
 	s.process.Stdout, s.process.Stderr = log, log
 	if err := s.process.Start(); err != nil {
