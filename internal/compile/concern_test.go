@@ -3,6 +3,7 @@ package compile_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"reflect"
 	"testing"
@@ -62,41 +63,90 @@ func TestConcernNamesAllThatChanges(t *testing.T) {
 			}
 			var c compile.Concern
 			change(w, next, &c)
-			for name := range w.Nodes {
-				if have[name] == nil {
-					have[name] = map[compile.Key]netstate.Machine{}
-				}
-			}
-			for name := range c.Whole {
-				have[name] = map[compile.Key]netstate.Machine{}
-				for _, k := range compile.Keys(w, name) {
-					have[name][k] = compile.Part(w, name, k)
-				}
-			}
-			for name, keys := range c.Parts {
-				if w.Nodes[name] == nil {
-					continue
-				}
-				for k := range keys {
-					have[name][k] = compile.Part(w, name, k)
-				}
-			}
-			want := parts(w)
-			for name, all := range have {
-				maps.DeleteFunc(all, func(_ compile.Key, m netstate.Machine) bool { return m == nil })
-				if len(all)+len(want[name]) > 0 && !reflect.DeepEqual(all, want[name]) {
-					for k := range want[name] {
-						is, _ := json.Marshal(all[k])
-						should, _ := json.Marshal(want[name][k])
-						if !bytes.Equal(is, should) {
-							t.Errorf("%s: after a change part %q is\n%s\nbut should be\n%s", name, k, is, should)
-						}
-					}
-					t.Fatalf("%s: after a change there are %d parts, and should be %d", name, len(all), len(want[name]))
-				}
-			}
+			follow(t, w, c, have)
 		}
 	})
+}
+
+// follow compiles again what the concern names, and expects that all parts are right then.
+func follow(t interface {
+	Errorf(string, ...any)
+	Fatalf(string, ...any)
+}, w *intent.World, c compile.Concern, have map[string]map[compile.Key]netstate.Machine,
+) {
+	for name := range w.Nodes {
+		if have[name] == nil {
+			have[name] = map[compile.Key]netstate.Machine{}
+		}
+	}
+	for name := range c.Whole {
+		have[name] = map[compile.Key]netstate.Machine{}
+		for _, k := range compile.Keys(w, name) {
+			have[name][k] = compile.Part(w, name, k)
+		}
+	}
+	for name, keys := range c.Parts {
+		if w.Nodes[name] == nil {
+			continue
+		}
+		for k := range keys {
+			have[name][k] = compile.Part(w, name, k)
+		}
+	}
+	want := parts(w)
+	for name, all := range have {
+		maps.DeleteFunc(all, func(_ compile.Key, m netstate.Machine) bool { return m == nil })
+		if len(all)+len(want[name]) > 0 && !reflect.DeepEqual(all, want[name]) {
+			for k := range want[name] {
+				is, _ := json.Marshal(all[k])
+				should, _ := json.Marshal(want[name][k])
+				if !bytes.Equal(is, should) {
+					t.Errorf("%s: after a change part %q is\n%s\nbut should be\n%s", name, k, is, should)
+				}
+			}
+			t.Fatalf("%s: after a change there are %d parts, and should be %d", name, len(all), len(want[name]))
+		}
+	}
+}
+
+// TestOneChange makes one change at a time, so that nothing else names what it changes,
+// and expects that no table has two routes to one destination.
+func TestOneChange(t *testing.T) {
+	subnet := func(nat bool) *intent.Subnet {
+		return &intent.Subnet{
+			Header: intent.Header{Name: "all"}, VPC: "third", CIDR: intent.MustCIDR("10.30.0.0/24"), NAT: nat, Table: 10009,
+			Gateway: intent.MustAddr("10.30.0.1"), Bridge: intent.MustAddr("10.30.0.2"), Router: "router",
+		}
+	}
+	host3 := *twoHosts().Nodes["host1"]
+	host3.Name, host3.Address = "host3", intent.MustAddr("192.168.56.105")
+	w := twoHosts()
+	have := parts(w)
+	put := func(o intent.Object) func(*intent.World) { return func(w *intent.World) { w.Put(o) } }
+	gone := func(k intent.Kind, name string) func(*intent.World) {
+		return func(w *intent.World) { w.Delete(intent.Ref{Kind: k, Name: name}) }
+	}
+	for _, step := range []func(*intent.World){
+		put(&intent.VPC{Header: intent.Header{Name: "third"}, CIDRs: []intent.CIDR{intent.MustCIDR("10.30.0.0/24")}, Mode: intent.ModeRouter, Table: 5003}),
+		put(subnet(false)), gone(intent.KindSubnet, "all"), put(subnet(true)), put(&host3),
+		gone(intent.KindNode, "host3"), gone(intent.KindSubnet, "all"), gone(intent.KindVPC, "third"),
+	} {
+		next := intent.NewWorld(w.Set().Objects()...)
+		step(next)
+		var c compile.Concern
+		change(w, next, &c)
+		follow(t, w, c, have)
+		for name := range w.Nodes {
+			seen := map[string]bool{}
+			for _, r := range compile.Node(w, name)[""].Routes {
+				at := fmt.Sprint(r.Table, r.Dst)
+				if seen[at] {
+					t.Errorf("%s has two routes to %s", name, r)
+				}
+				seen[at] = true
+			}
+		}
+	}
 }
 
 // change makes w what next is, as the controller does it.
