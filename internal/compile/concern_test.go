@@ -120,6 +120,9 @@ func TestOneChange(t *testing.T) {
 	}
 	host3 := *twoHosts().Nodes["host1"]
 	host3.Name, host3.Address = "host3", intent.MustAddr("192.168.56.105")
+	some := *subnet(true)
+	some.Name, some.CIDR = "some", intent.MustCIDR("10.10.30.0/24")
+	some.VPC, some.Table = "main", 10010
 	w := twoHosts()
 	have := parts(w)
 	put := func(o intent.Object) func(*intent.World) { return func(w *intent.World) { w.Put(o) } }
@@ -129,7 +132,7 @@ func TestOneChange(t *testing.T) {
 	for _, step := range []func(*intent.World){
 		put(&intent.VPC{Header: intent.Header{Name: "third"}, CIDRs: []intent.CIDR{intent.MustCIDR("10.30.0.0/24")}, Mode: intent.ModeRouter, Table: 5003}),
 		put(subnet(false)), gone(intent.KindSubnet, "all"), put(subnet(true)), put(&host3),
-		gone(intent.KindNode, "host3"), gone(intent.KindSubnet, "all"), gone(intent.KindVPC, "third"),
+		put(&some), gone(intent.KindSubnet, "some"), gone(intent.KindNode, "host3"), gone(intent.KindSubnet, "all"), gone(intent.KindVPC, "third"),
 	} {
 		next := intent.NewWorld(w.Set().Objects()...)
 		step(next)
