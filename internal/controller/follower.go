@@ -70,7 +70,7 @@ func (c *Controller) follow(name, have string) (f *follower, leave func(), err e
 
 // next returns the follower's next event, and whether the stream ends with it.
 func (c *Controller) next(f *follower) (e api.NodeEvent, last bool) {
-	keys, e, last := c.take(f)
+	keys, e, last := c.take(f, c.keys(f))
 	if len(keys) == 0 {
 		return e, last
 	}
@@ -83,13 +83,27 @@ func (c *Controller) next(f *follower) (e api.NodeEvent, last bool) {
 	return e, last
 }
 
-// take takes from the follower what the next event is to hold.
-func (c *Controller) take(f *follower) (keys []compile.Key, e api.NodeEvent, last bool) {
+// keys lists all parts of the node if the follower's next event begins anew. That can
+// take long, so it holds up nobody: a part that comes meanwhile is told of by itself.
+func (c *Controller) keys(f *follower) []compile.Key {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if !f.whole {
+		return nil
+	}
+	return compile.Keys(c.ledger.world, f.name)
+}
+
+// take takes from the follower what the next event is to hold, and all if it begins anew.
+func (c *Controller) take(f *follower, all []compile.Key) (keys []compile.Key, e api.NodeEvent, last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e = api.NodeEvent{Revision: f.node.wanted, Whole: f.whole}
 	if f.whole && !f.last {
-		f.backlog = compile.Keys(c.ledger.world, f.name)
+		if all == nil { // it does only since they were listed
+			all = compile.Keys(c.ledger.world, f.name)
+		}
+		f.backlog = all
 	}
 	for k := range f.fresh {
 		f.backlog = append(f.backlog, k)
