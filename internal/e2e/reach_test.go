@@ -17,7 +17,7 @@ import (
 )
 
 // mostTraced is how many pairs `sarn trace` is asked about: each is a process.
-const mostTraced = 24
+const mostTraced = 12
 
 // drawFabric draws a small fabric: hosts and routers on a LAN, an internet behind the
 // routers, VPCs of a subnet or two, ports anywhere. It returns the file of its lab.

@@ -134,7 +134,7 @@ func TestReachKnowsDamage(t *testing.T) {
 	all := damages()
 	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	i := 0
-	for some := range slices.Chunk(all, 5) {
+	for some := range slices.Chunk(all, 6) {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			f := up(t, "two-hosts.yaml")
 			mode := string(pick(r, modes))
