@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"maps"
+	"net/netip"
 	"slices"
 
 	"sarn/internal/api"
@@ -29,7 +30,7 @@ type wish struct {
 // target is what there is one route of.
 type target struct {
 	table uint32
-	dst   string
+	dst   netip.Prefix
 }
 
 // doubt says what the kernel may hold otherwise than was seen last.
@@ -108,7 +109,7 @@ func (w *wish) put(key string, part netstate.Machine) {
 	}
 }
 
-func targetOf(r netstate.Route) target { return target{r.Table, r.Dst.String()} }
+func targetOf(r netstate.Route) target { return target{r.Table, r.Dst} }
 
 func ownRoutes(m netstate.Machine) []netstate.Route {
 	if s := m[""]; s != nil {

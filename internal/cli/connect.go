@@ -27,6 +27,7 @@ Environment variables:
 
   SARN_SERVER         see above
   SARN_RUN_DIR        where local sockets are (default /run/sarn)
+  SARN_GUEST_KERNEL   directory of an unpacked kernel package, for a lab's VMs of the kind qemu
   XDG_CONFIG_HOME     contexts are in sarn/config.yaml below it (default ~/.config)
   NO_COLOR            any value: no colour on a terminal`
 

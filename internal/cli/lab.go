@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,6 +22,7 @@ node make it work. While a lab is up, every other command can talk to its contro
 
 All but list and graph needs root.`,
 		Example: `  sarn lab up examples/two-hosts.yaml
+  sarn lab up --topo tree,depth=2,fanout=4
   sarn lab ping-all
   sarn lab exec vm1 ping -c 3 vm3
   sarn lab shell
@@ -30,11 +30,14 @@ All but list and graph needs root.`,
   sarn lab down`,
 	}
 	cmd.AddCommand(a.labUpCommand(), a.labDownCommand(), a.labListCommand(), a.labExecCommand(),
-		a.labShellCommand(), a.labPingAllCommand(), a.labTestCommand(), a.labGraphCommand())
+		a.labShellCommand(), a.labPingAllCommand(), a.labTestCommand(), a.labGraphCommand(),
+		a.labLinkCommand(), a.labCaptureCommand(), a.labConsoleCommand())
 	return cmd
 }
 
-func (a *app) labs() (*lab.Labs, error) { return lab.New(lab.Config{RunDir: a.runDir()}) }
+func (a *app) labs() (*lab.Labs, error) {
+	return lab.New(lab.Config{RunDir: a.runDir(), GuestKernel: a.Getenv("SARN_GUEST_KERNEL")})
+}
 
 // oneLab returns the lab that --lab names, or the only one, and who is in it.
 func (a *app) oneLab(ctx context.Context) (*lab.Lab, *lab.Directory, error) {
@@ -53,42 +56,6 @@ func (a *app) oneLab(ctx context.Context) (*lab.Lab, *lab.Directory, error) {
 	}
 	d, err := one.Directory(ctx)
 	return one, d, err
-}
-
-func (a *app) labUpCommand() *cobra.Command {
-	var name string
-	cmd := &cobra.Command{
-		Use:   "up FILE",
-		Short: "Build a lab and wait until it works",
-		Long: `If anything fails, or on Ctrl-C, what was built so far is taken down again.
-A lab runs until ` + "`sarn lab down`" + `; several run side by side under names of their own.`,
-		Example: "  sarn lab up examples/two-hosts.yaml\n  sarn lab up examples/two-hosts.yaml --name second",
-		Args:    names("lab's file", false),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			data, err := os.ReadFile(args[0])
-			if err != nil {
-				return usageError("read the lab's file: %w", err)
-			}
-			plan, err := lab.Parse(args[0], data, name)
-			if err != nil {
-				return err
-			}
-			labs, err := a.labs()
-			if err != nil {
-				return err
-			}
-			began := time.Now()
-			one, err := labs.Up(cmd.Context(), plan, data, func(format string, args ...any) {
-				a.progress("%5.2fs  %s", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
-			})
-			if err != nil {
-				return err
-			}
-			return a.labWelcome(cmd.Context(), one, time.Since(began))
-		},
-	}
-	cmd.Flags().StringVar(&name, "name", "", "name of the lab (default: the one in the file)")
-	return cmd
 }
 
 func (a *app) labWelcome(ctx context.Context, one *lab.Lab, took time.Duration) error {
@@ -162,8 +129,9 @@ func (a *app) labDown(ctx context.Context, name string, all bool) error {
 	}
 	switch {
 	case len(chosen) > 0:
-	case name != "":
-		a.progress("there is no lab %s; nothing to take down", name)
+	case name != "" && !all:
+		_, err := labs.Find(name) // says that there is none, and which there are
+		return err
 	default:
 		a.progress("no lab is up; nothing to take down")
 	}

@@ -23,7 +23,8 @@ internet. The table has a row for each sender and the round trip in milliseconds
 exit code is 5 if anything is lost: where that is as it should be, say what should pass
 and what not in a file for ` + "`sarn lab test`" + `.
 
-A VM on a tap is pinged but cannot ping: what runs inside is its own.`,
+A VM of the kind qemu pings by itself, in its own words and times. One on a tap that the
+lab does not run is pinged but cannot ping: what runs inside is its own.`,
 		Example: "  sarn lab ping-all\n  sarn lab ping-all --count 5 --include-nodes -o json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -18,7 +18,10 @@ func (a *app) labExecCommand() *cobra.Command {
 		Short: "Run a command inside a VM, node, machine or network",
 		Long: `The command runs in the member's network namespace. The lab's names are in its
 /etc/hosts, and /sys shows the member's own devices. Everything else is this machine's.
-Its exit code is passed on. Flags for sarn itself stand before the member.`,
+Its exit code is passed on. Flags for sarn itself stand before the member.
+
+In a VM of the kind qemu the command is the VM's own and runs there, one at a time, with
+an empty standard input, and its errors on standard output.`,
 		Example: "  sarn lab exec vm1 ping -c 3 vm3\n  sarn lab exec --lab two-hosts router -- tcpdump -ni enp0s8",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -69,6 +72,9 @@ func exitWith(code int, err error) error {
 // runInside runs the command inside the member and returns its exit code. Ctrl-C is
 // the command's: the terminal sends it to both, and only the command heeds it.
 func (a *app) runInside(one *lab.Lab, d *lab.Directory, m lab.Member, c *exec.Cmd) (int, error) {
+	if m.Lines != "" {
+		return a.runInVM(m, c)
+	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM)
 	defer signal.Stop(signals)

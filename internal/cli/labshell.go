@@ -48,7 +48,7 @@ If standard input is no terminal, its lines are the commands, as in a script.
 				if err != nil {
 					return usageError("%w", err)
 				}
-				return exitWith(a.openShell(one, d, m))
+				return exitWith(a.openShell(ctx, one, d, m))
 			}
 			s := &labShell{app: a, lab: one, directory: d}
 			return exitWith(s.run(ctx))
@@ -77,7 +77,10 @@ type labShell struct {
 	scripted  bool
 }
 
-func (a *app) openShell(one *lab.Lab, d *lab.Directory, m lab.Member) (int, error) {
+func (a *app) openShell(ctx context.Context, one *lab.Lab, d *lab.Directory, m lab.Member) (int, error) {
+	if m.Lines != "" {
+		return 0, a.console(ctx, m)
+	}
 	program := a.Getenv("SHELL")
 	if program == "" {
 		program = "/bin/sh"
@@ -173,7 +176,7 @@ func (s *labShell) command(ctx context.Context, line string, words []string) (in
 		if s.scripted {
 			return 0, usageError("give a command to run in %s", m.Name)
 		}
-		return s.app.openShell(s.lab, d, m)
+		return s.app.openShell(ctx, s.lab, d, m)
 	}
 	_, rest, _ := strings.Cut(strings.TrimSpace(line), words[0])
 	c := exec.Command("/bin/sh", "-c", rest)

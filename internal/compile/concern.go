@@ -11,7 +11,12 @@ type Concern struct {
 	Whole map[string]bool
 	// Parts of nodes.
 	Parts map[string]map[Key]bool
+
+	bridged map[carrier]bool // before the change
 }
+
+// carrier is a host that may carry ports of a subnet.
+type carrier struct{ host, subnet string }
 
 // Touch adds what depends on one object of the change, of which one of before and after
 // is nil if it is created or deleted. It is to be called for every object twice: with
@@ -37,19 +42,29 @@ func (c *Concern) Touch(w *intent.World, before, after intent.Object) {
 // port adds the nodes that have a part for the port o, if w has it.
 func (c *Concern) port(w *intent.World, o intent.Object) {
 	p, _ := o.(*intent.Port)
-	if p == nil || w.Ports[p.Name] != p {
+	if p == nil {
+		return
+	}
+	// With the first port of a subnet comes its bridge, and what is known of its VPC.
+	for _, host := range p.Carriers() {
+		at, now := carrier{host, p.Subnet}, w.Carried(host, p.Subnet) > 0
+		if before, seen := c.bridged[at]; seen && before != now {
+			c.whole(host)
+		} else if !seen && c.bridged == nil {
+			c.bridged = map[carrier]bool{at: now}
+		} else if !seen {
+			c.bridged[at] = now
+		}
+	}
+	if w.Ports[p.Name] != p {
 		return
 	}
 	for _, host := range p.Carriers() {
 		c.part(host, PortKey(p.Name))
-		// With the first port of a subnet comes its bridge, and what is known of its
-		// VPC; with the first of a namespace its default route.
-		if w.Carried(host, p.Subnet) == 1 {
-			c.whole(host)
-		}
 		if p.Attach.Namespace == "" {
 			continue
 		}
+		// With the first port of a namespace comes its default route.
 		for _, other := range w.Guests(host, p.Attach.Namespace) {
 			c.part(host, PortKey(other.Name))
 		}

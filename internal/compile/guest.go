@@ -27,6 +27,4 @@ func (b *builder) guest(p *intent.Port, s *intent.Subnet) {
 		Name: dev, Kind: netstate.Veth, Up: true, MAC: string(p.MAC), MTUOf: b.node.Interface,
 		Alias: netstate.Mark + " port " + p.Name,
 	})
-	// Who comes up says so: whoever had the address elsewhere is known to be gone.
-	g.Sysctls = append(g.Sysctls, netstate.Sysctl{Name: "net/ipv4/conf/" + dev + "/arp_notify", Value: "1"})
 }

@@ -160,3 +160,30 @@ func TestMoveGoesOnAfterARestart(t *testing.T) {
 		t.Errorf("the port is still %+v", p.Move)
 	}
 }
+
+// TestDevicesOfOthers refuses, as ports, devices that are the host's or Sarn's own, and
+// one device for two ports.
+func TestDevicesOfOthers(t *testing.T) {
+	r := run(t, t.TempDir())
+	r.apply(t, change(t, base))
+	port := func(name, device string) error {
+		_, err := r.client.Apply(t.Context(), change(t, "{kind: Port, name: "+name+", subnet: net1, node: host1, attach: {type: interface, interface: "+device+"}}"))
+		return err
+	}
+	for device, want := range map[string]string{
+		"enp0s8": "is the underlay interface", "br_net1": "as Sarn names its own", "vp_vm1": "as Sarn names its own",
+	} {
+		if err := port("more", device); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", device, err, want)
+		}
+	}
+	if err := port("more", "vnet0"); err != nil {
+		t.Error(err)
+	}
+	if err := port("another", "vnet0"); err == nil || !strings.Contains(err.Error(), `the same as that of port "more"`) {
+		t.Errorf("a device for two ports: %v", err)
+	}
+	if p := r.port(t, "more"); p.Attach.Namespace != "" || p.Attach.Interface != "vnet0" {
+		t.Errorf("the port is %+v", p)
+	}
+}

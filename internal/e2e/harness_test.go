@@ -17,6 +17,9 @@ import (
 // program is the built sarn, run where its labs are.
 var program, runDir string
 
+// guestKernel is the kernel that make deps fetches for virtual machines.
+var guestKernel, _ = filepath.Abs("../../.cache/kernel") // fails without a working directory only
+
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {

@@ -116,15 +116,16 @@ func macOf(first byte, a Addr) MAC {
 }
 
 // UnmarshalYAML decodes the block, so that an error knows its line.
-func (c *CIDR) UnmarshalYAML(n ast.Node) error { return unmarshalText(n, c) }
+func (c *CIDR) UnmarshalYAML(n ast.Node) error { return UnmarshalText(n, c) }
 
 // UnmarshalYAML decodes the address, so that an error knows its line.
-func (a *Addr) UnmarshalYAML(n ast.Node) error { return unmarshalText(n, a) }
+func (a *Addr) UnmarshalYAML(n ast.Node) error { return UnmarshalText(n, a) }
 
 // UnmarshalYAML decodes the MAC, so that an error knows its line.
-func (m *MAC) UnmarshalYAML(n ast.Node) error { return unmarshalText(n, m) }
+func (m *MAC) UnmarshalYAML(n ast.Node) error { return UnmarshalText(n, m) }
 
-func unmarshalText(n ast.Node, into encoding.TextUnmarshaler) error {
+// UnmarshalText decodes the text of a node, so that an error knows its line.
+func UnmarshalText(n ast.Node, into encoding.TextUnmarshaler) error {
 	text := n.String()
 	if s, ok := n.(*ast.StringNode); ok {
 		text = s.Value

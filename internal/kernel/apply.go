@@ -59,7 +59,7 @@ func (a *applying) run(ctx context.Context, ops []netstate.Op) (n int, err error
 			err = a.kernel.addNamespace(ns)
 		}
 		if err != nil {
-			return 1, a.fail(first, failedOp(first, err))
+			return 1, a.fail(first, a.kernel.failedOp(first, err))
 		}
 		a.kernel.applied(first)
 		a.done++
@@ -109,16 +109,16 @@ func isNetns(op netstate.Op) bool {
 
 func (k *Kernel) applied(op netstate.Op) {
 	if k.log.Enabled(context.Background(), slog.LevelDebug) {
-		k.log.Debug("applied", "command", op.Command())
+		k.log.Debug("applied", "command", k.owner.Command(op))
 	}
 }
 
 // failedOp says which command it was, what happened, and how to mend it if that is known.
-func failedOp(op netstate.Op, err error) error {
+func (k *Kernel) failedOp(op netstate.Op, err error) error {
 	if hint := hintFor(op, err); hint != "" {
-		return fmt.Errorf("%s: %w: %s", op.Command(), err, hint)
+		return fmt.Errorf("%s: %w: %s", k.owner.Command(op), err, hint)
 	}
-	return fmt.Errorf("%s: %w", op.Command(), err)
+	return fmt.Errorf("%s: %w", k.owner.Command(op), err)
 }
 
 func hintFor(op netstate.Op, err error) string {
@@ -184,7 +184,7 @@ func (p *pass) apply(ctx context.Context, ops []netstate.Op) (int, error) {
 		return n, nil
 	}
 	if err := p.one(op); err != nil {
-		return 0, failedOp(op, err)
+		return 0, p.kernel.failedOp(op, err)
 	}
 	p.kernel.applied(op)
 	return 1, nil
@@ -211,6 +211,8 @@ func (p *pass) one(op netstate.Op) error {
 		return p.setLink(x)
 	case netstate.Address:
 		return p.address(op.Verb, x)
+	case netstate.Qdisc:
+		return p.qdisc(op.Verb, x)
 	case netstate.Neighbor:
 		return p.neighbor(op.Verb, x)
 	case netstate.Forward:

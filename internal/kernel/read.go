@@ -111,7 +111,7 @@ func (k *Kernel) readNamespace(ctx context.Context, r *reading) error {
 			r.want = &netstate.State{}
 		}
 		for _, read := range []func() error{
-			r.links, r.ports, r.addresses, r.neighbors, r.forwards, r.routes, r.rules, r.sysctls,
+			r.links, r.ports, r.qdiscs, r.addresses, r.neighbors, r.forwards, r.routes, r.rules, r.sysctls,
 		} {
 			if err := read(); err != nil {
 				return err

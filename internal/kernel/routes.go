@@ -32,7 +32,7 @@ func (p *pass) routes(ops []netstate.Op) error {
 		// One by one it is seen whether that is an error, and which.
 		for _, op := range failed {
 			if err := p.one(op); err != nil {
-				return failedOp(op, err)
+				return p.kernel.failedOp(op, err)
 			}
 		}
 		ops = ops[n:]
@@ -46,7 +46,7 @@ func (p *pass) routeBatch(fd int, ops []netstate.Op) (refused []netstate.Op, err
 	for i, op := range ops {
 		out, err = p.routeMessage(out, op, uint32(i+1), i == len(ops)-1)
 		if err != nil {
-			return nil, failedOp(op, err)
+			return nil, p.kernel.failedOp(op, err)
 		}
 	}
 	if err := unix.Sendto(fd, out, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {

@@ -36,6 +36,8 @@ type Member struct {
 	Subnet  string     `json:"subnet,omitempty"` // of a VM
 	// Netns is the file of the member's network namespace. A VM on a tap has none.
 	Netns string `json:"netns,omitempty"`
+	// Lines is the directory with the sockets of the serial lines of a VM that the lab runs.
+	Lines string `json:"lines,omitempty"`
 }
 
 // Directory knows a lab's members by name and by address.
@@ -97,7 +99,11 @@ func (l *Lab) directory(p *Plan, now intent.Set) *Directory {
 		d.bridges[s.Bridge.Addr] = true
 	}
 	for _, o := range now.Ports {
-		d.Members = append(d.Members, d.vm(o, l.guests(o.Node)))
+		m := d.vm(o, l.guests(o.Node))
+		if slices.ContainsFunc(p.VMs, func(v VM) bool { return v.Name == m.Name }) {
+			m.Lines = l.path("vms", m.Name)
+		}
+		d.Members = append(d.Members, m)
 	}
 	slices.SortStableFunc(d.Members, func(a, b Member) int { return natural(a.Name, b.Name) })
 	return d

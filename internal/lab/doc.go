@@ -13,9 +13,11 @@
 //	guests/HOST/NAME  the namespaces that HOST's agent made for its ports
 //	hosts             names and addresses, seen as /etc/hosts inside the lab
 //	logs/, pids/      one file for each process
+//	vms/NAME/         the serial lines of a VM of the kind qemu, and what it boots
 //
 // While a process builds a lab or takes it down it holds a lock on labs/.NAME.lock.
 //
-// Reads: the lab's file, its controller's API, /proc, and for a picture what the nodes'
-// kernels hold. Writes: its directory, its namespaces.
+// Reads: the lab's file, its controller's API, /proc; for VMs a kernel package's files,
+// busybox and qemu; for a picture what the nodes' kernels hold. Writes: its directory,
+// its namespaces.
 package lab

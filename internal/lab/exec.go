@@ -20,7 +20,7 @@ func (l *Lab) Start(d *Directory, m Member, cmd *exec.Cmd) error {
 		return err
 	}
 	if m.Netns == "" {
-		return fmt.Errorf("%s is a VM of its own on a tap; what runs inside is not the lab's to start", m.Name)
+		return fmt.Errorf("%s is a VM of its own on a tap; what runs inside is not the lab's to start (it runs VMs itself that its file lists under `vms:`)", m.Name)
 	}
 	if err := l.writeHosts(d); err != nil {
 		return err

@@ -209,7 +209,7 @@ func (k *sketch) networks() []graph.Network {
 	}
 	var above, below []graph.Network
 	for _, n := range k.plan.Networks {
-		if one := (graph.Network{Name: n.Name, CIDR: n.CIDR.String()}); carries[n.Name] {
+		if one := (graph.Network{Name: n.Name, CIDR: k.plan.cidr(n).String()}); carries[n.Name] {
 			below = append(below, one)
 		} else {
 			above = append(above, one)

@@ -24,12 +24,16 @@ type Config struct {
 	// Binary is the sarn program that controllers and agents are started from.
 	// Default: the running one.
 	Binary string
+	// GuestKernel is a directory with the boot/ and lib/modules/ of a kernel package, for
+	// VMs that name no other. Default: where one is usually found.
+	GuestKernel string
 }
 
 // Labs is every lab of a run directory.
 type Labs struct {
 	dir    string
 	binary string
+	kernel string // Config.GuestKernel
 }
 
 // New returns the labs of a run directory.
@@ -49,7 +53,7 @@ func New(config Config) (*Labs, error) {
 			return nil, fmt.Errorf("find the running program: %w", err)
 		}
 	}
-	return &Labs{dir: dir, binary: config.Binary}, nil
+	return &Labs{dir: dir, binary: config.Binary, kernel: config.GuestKernel}, nil
 }
 
 // realPath resolves the symbolic links of a path whose end need not be there yet: the
@@ -216,7 +220,7 @@ func (l *Lab) Info(ctx context.Context) (Info, error) {
 		if !p.alive() {
 			dead = append(dead, p.name)
 		}
-		if p.name != serverName {
+		if strings.HasPrefix(p.name, agentName("")) {
 			info.Nodes++
 		}
 	}

@@ -178,7 +178,8 @@ func TestUpAndDown(t *testing.T) {
 		if left := remains(t); left != "" {
 			t.Errorf("down leaves\n%s", left)
 		}
-		contains(t, "down again", must(t, "lab", "down", "two-hosts"), "nothing to take down")
+		contains(t, "down again", must(t, "lab", "down"), "nothing to take down")
+		refused(t, 1, `there is no lab "two-hosts"`, "lab", "down", "two-hosts")
 	})
 }
 

@@ -48,8 +48,8 @@ func (m *Matrix) OK() bool { return m.Good == len(m.Pairs) }
 
 // PingAll pings from every VM to every other and to the machines around, and with
 // Nodes from and to every node. Machines around are asked only, by VMs: what they may
-// open towards a private network is a question for expectations. So are VMs on taps,
-// which have no namespace to send from.
+// open towards a private network is a question for expectations. So are VMs on taps
+// that the lab does not run: nothing can be sent from inside.
 func (l *Lab) PingAll(ctx context.Context, d *Directory, o PingOptions) (*Matrix, error) {
 	if err := requireRoot(); err != nil {
 		return nil, err
@@ -57,6 +57,7 @@ func (l *Lab) PingAll(ctx context.Context, d *Directory, o PingOptions) (*Matrix
 	m := &Matrix{From: []string{}, To: []string{}, Pairs: []Pair{}}
 	sockets := newPingers()
 	var jobs []pingJob
+	var vms []func() []Pair
 	for _, to := range d.Members {
 		if asked(to, o) {
 			m.To = append(m.To, to.Name)
@@ -66,29 +67,46 @@ func (l *Lab) PingAll(ctx context.Context, d *Directory, o PingOptions) (*Matrix
 		if !asks(from, o) {
 			continue
 		}
+		m.From = append(m.From, from.Name)
+		targets := d.targets(from, o)
+		if from.Netns == "" {
+			vms = append(vms, func() []Pair { return from.pingFrom(ctx, targets, o) })
+			continue
+		}
 		p, err := sockets.open(from.Netns)
 		if err == nil {
 			defer p.close()
 		}
-		m.From = append(m.From, from.Name)
-		for _, to := range d.Members {
-			world := to.Kind == MachineMember && from.Kind != VMMember
-			if asked(to, o) && to.Name != from.Name && !world {
-				jobs = append(jobs, pingJob{p, err, from, to.Name, to.Address})
-			}
+		for _, to := range targets {
+			jobs = append(jobs, pingJob{p, err, from, to.Name, to.Address})
 		}
 	}
 	m.Pairs = each(jobs, func(j pingJob) Pair { return j.run(ctx, d, o) })
+	for _, pairs := range each(vms, func(ping func() []Pair) []Pair { return ping() }) {
+		m.Pairs = append(m.Pairs, pairs...)
+	}
 	m.count()
 	return m, ctx.Err()
 }
 
 func asks(m Member, o PingOptions) bool {
-	return m.Netns != "" && (m.Kind == VMMember || o.Nodes && m.Kind == NodeMember)
+	return m.Runs() && (m.Kind == VMMember || o.Nodes && m.Kind == NodeMember)
 }
 
 func asked(m Member, o PingOptions) bool {
 	return m.Address.IsValid() && (m.Kind != NodeMember || o.Nodes)
+}
+
+// targets lists whom a member pings.
+func (d *Directory) targets(from Member, o PingOptions) []Member {
+	var all []Member
+	for _, to := range d.Members {
+		world := to.Kind == MachineMember && from.Kind != VMMember
+		if asked(to, o) && to.Name != from.Name && !world {
+			all = append(all, to)
+		}
+	}
+	return all
 }
 
 type pingJob struct {

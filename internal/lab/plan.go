@@ -57,6 +57,9 @@ func Parse(file string, data []byte, name string) (*Plan, error) {
 	}
 	if len(ps) == 0 {
 		ps = intent.Locate(p.place(), docs)
+		for _, e := range p.plugged() {
+			ps = append(ps, problem(*wiring, p.Name, e))
+		}
 	}
 	if len(ps) > 0 {
 		return nil, ps
@@ -77,6 +80,12 @@ func problem(d intent.Document, name string, e intent.FieldError) intent.Problem
 		Ref: intent.Ref{Kind: "lab", Name: name}, FieldError: e,
 		File: d.File, Line: d.LineOf(e.Field),
 	}
+}
+
+// problem says what is wrong with a field of the plan's `kind: Lab` document.
+func (p *Plan) problem(field, format string, args ...any) intent.Problem {
+	at := slices.IndexFunc(p.docs, func(d intent.Document) bool { _, ok := d.Value.(*Topology); return ok })
+	return problem(p.docs[at], p.Name, intent.FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
 }
 
 // place gives each node its machine: the one of its name, or a new one with a single
@@ -136,7 +145,7 @@ func (p *Plan) addMachine(n *intent.Node, fail failure) {
 			held[f.Address.Addr] = m.Name
 		}
 	}
-	c.address("address", n.Address, &p.Networks[at], n.Name, held)
+	c.address("address", n.Address, p.Networks[at].Name, p.Networks[at].CIDR, n.Name, held)
 	for _, e := range c.errs {
 		fail(e.Field, "%s", e.Message)
 	}

@@ -40,16 +40,30 @@ type process struct {
 	began string // in clock ticks since boot, as /proc/PID/stat has it
 }
 
-// start runs the lab's program in the network namespace at netns (empty: the caller's)
-// and leaves it to itself: it outlives the caller and its terminal.
+// start launches the lab's own program in the network namespace at netns.
 func (l *Lab) start(name, netns string, args ...string) error {
+	return l.launch(command{name: name, netns: netns, dir: "/", program: l.binary, args: args})
+}
+
+// command is a process to be.
+type command struct {
+	name, netns string // netns is empty for the caller's
+	dir         string
+	program     string
+	args        []string
+}
+
+// launch starts a process and leaves it to itself: it outlives the caller and its
+// terminal.
+func (l *Lab) launch(c command) error {
+	name, netns := c.name, c.netns
 	log, err := os.OpenFile(l.log(name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
 	defer log.Close() //nolint:errcheck // the process has its own
-	cmd := exec.Command(l.binary, args...)
-	cmd.Dir = "/"
+	cmd := exec.Command(c.program, c.args...)
+	cmd.Dir = c.dir
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
 		// A service manager that waits for this command is not told by what it starts.
 		return strings.HasPrefix(v, "NOTIFY_SOCKET=") || strings.HasPrefix(v, processVar)
@@ -214,10 +228,10 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// tail returns the last lines of a process's log, indented.
-func (l *Lab) tail(process string) string {
+// tail returns the last lines of a log, indented.
+func (l *Lab) tail(file string) string {
 	const most = 12
-	text, err := os.ReadFile(l.log(process))
+	text, err := os.ReadFile(file)
 	if err != nil || len(bytes.TrimSpace(text)) == 0 {
 		return ""
 	}

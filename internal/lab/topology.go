@@ -13,12 +13,16 @@ type Topology struct {
 	Name     string    `json:"name"`
 	Networks []Network `json:"networks"`
 	Machines []Machine `json:"machines,omitempty"`
+	VMs      []VM      `json:"vms,omitempty"`
 }
 
-// Network is one LAN: a switch that machines are cabled to.
+// Network is a switch that machines are cabled to. One without an Uplink is a LAN of
+// its own, with a CIDR; one that has an Uplink is a part of that switch's LAN.
 type Network struct {
-	Name string      `json:"name"`
-	CIDR intent.CIDR `json:"cidr"`
+	Name   string           `json:"name"`
+	CIDR   intent.CIDR      `json:"cidr,omitzero"`
+	Uplink string           `json:"uplink,omitempty"` // another network
+	Cable  `yaml:",inline"` // to the uplink
 }
 
 // Machine is a computer of the lab. It is a Node of Sarn's if a Node document has its
@@ -34,6 +38,7 @@ type Interface struct {
 	Name    string      `json:"name"`
 	Network string      `json:"network"`
 	Address intent.Addr `json:"address"`
+	Cable   `yaml:",inline"`
 }
 
 var nameRE = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
@@ -79,7 +84,7 @@ func (t *Topology) Validate() []intent.FieldError {
 		if c.name(field+".name", n.Name) {
 			c.unique(taken, field, n.Name, "network")
 		}
-		c.block(field+".cidr", n.CIDR, t.Networks[:i])
+		t.segment(&c, field, n, t.Networks[:i])
 	}
 	held := map[netip.Addr]string{}
 	for i, m := range t.Machines {
@@ -89,7 +94,47 @@ func (t *Topology) Validate() []intent.FieldError {
 		}
 		t.machine(&c, field, m, held)
 	}
+	t.vms(&c)
 	return c.errs
+}
+
+// segment checks a network's address block, or the uplink that it has instead.
+func (t *Topology) segment(c *check, field string, n Network, others []Network) {
+	switch {
+	case n.Uplink == "":
+		c.block(field+".cidr", n.CIDR, others)
+		if n.Cable != (Cable{}) {
+			c.fail(field, "bandwidth, delay and loss are those of the cable to an uplink, and this network has none; give them to machines' interfaces")
+		}
+	case t.network(n.Uplink) == nil:
+		c.fail(field+".uplink", "there is no network %q", n.Uplink)
+	case n.CIDR.IsValid():
+		c.fail(field+".cidr", "is its uplink's: this network is a part of %s's LAN; leave one of the two out", n.Uplink)
+	case t.root(n) == nil:
+		c.fail(field+".uplink", "goes round in a circle; one of the networks is the highest, and has a cidr instead")
+	}
+}
+
+// root returns the network whose LAN n is a part of, or nil if its uplinks lead nowhere.
+func (t *Topology) root(n Network) *Network {
+	at := &n
+	for range len(t.Networks) + 1 {
+		if at.Uplink == "" {
+			return at
+		}
+		if at = t.network(at.Uplink); at == nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// cidr returns the addresses of the LAN that the network is, or is a part of.
+func (t *Topology) cidr(n Network) intent.CIDR {
+	if root := t.root(n); root != nil {
+		return root.CIDR
+	}
+	return intent.CIDR{}
 }
 
 func (c *check) unique(taken map[string]string, field, name, what string) {
@@ -132,22 +177,22 @@ func (t *Topology) machine(c *check, field string, m Machine, held map[netip.Add
 			c.fail(at+".network", "there is no network %q", f.Network)
 			continue
 		}
-		c.address(at+".address", f.Address, n, m.Name, held)
+		c.address(at+".address", f.Address, n.Name, t.cidr(*n), m.Name, held)
 	}
 	if m.Gateway.IsValid() && len(m.Interfaces) > 0 && t.towards(m, m.Gateway.Addr) == nil {
 		c.fail(field+".gateway", "%s is on none of the machine's networks", m.Gateway)
 	}
 }
 
-func (c *check) address(field string, a intent.Addr, n *Network, machine string, held map[netip.Addr]string) {
+func (c *check) address(field string, a intent.Addr, network string, block intent.CIDR, machine string, held map[netip.Addr]string) {
 	switch {
+	case !block.IsValid():
 	case !a.IsValid():
-		c.fail(field, "is missing; give an address of %s", n.CIDR)
-	case !n.CIDR.IsValid():
-	case !n.CIDR.Contains(a.Addr):
-		c.fail(field, "%s is outside %s of network %q", a, n.CIDR, n.Name)
-	case a.Addr == n.CIDR.First() || a.Addr == n.CIDR.Last():
-		c.fail(field, "%s is the first or last address of %s, which no machine can have", a, n.CIDR)
+		c.fail(field, "is missing; give an address of %s", block)
+	case !block.Contains(a.Addr):
+		c.fail(field, "%s is outside %s of network %q", a, block, network)
+	case a.Addr == block.First() || a.Addr == block.Last():
+		c.fail(field, "%s is the first or last address of %s, which no machine can have", a, block)
 	case held[a.Addr] != "":
 		c.fail(field, "%s is %s's already", a, held[a.Addr])
 	default:
@@ -168,7 +213,7 @@ func (t *Topology) network(name string) *Network {
 func (t *Topology) towards(m Machine, a netip.Addr) *Interface {
 	for i := range m.Interfaces {
 		n := t.network(m.Interfaces[i].Network)
-		if n != nil && n.CIDR.IsValid() && n.CIDR.Contains(a) {
+		if n != nil && t.cidr(*n).Contains(a) {
 			return &m.Interfaces[i]
 		}
 	}

@@ -108,7 +108,7 @@ func example(t *testing.T, name string) *Plan {
 	return p
 }
 
-var examples = []string{"one-host", "two-hosts", "three-vpcs"}
+var examples = []string{"one-host", "two-hosts", "three-vpcs", "slow-links", "virtual-machine"}
 
 func TestExamplesAreRight(t *testing.T) {
 	for _, name := range examples {

@@ -205,9 +205,10 @@ func TestForeignDirectory(t *testing.T) {
 		if err := os.WriteFile(file, []byte("years of work"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		for _, args := range [][]string{{}, {"mine"}, {"--all"}} {
+		for _, args := range [][]string{{}, {"--all"}} {
 			contains(t, "down", must(t, append([]string{"lab", "down"}, args...)...), "nothing to take down")
 		}
+		refused(t, 1, `there is no lab "mine"`, "lab", "down", "mine")
 		refused(t, 1, runDir+"/labs/mine is in the way of lab mine", "lab", "up", oneHost, "--name", "mine")
 		// What a crash leaves of a claim is in nobody's way.
 		if err := os.Mkdir(runDir+"/labs/one-host", 0o755); err != nil {

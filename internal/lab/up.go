@@ -29,6 +29,13 @@ func (l *Labs) Up(ctx context.Context, p *Plan, source []byte, progress func(for
 	if err := requireRoot(); err != nil {
 		return nil, err
 	}
+	if err := p.possible(kernel.LacksQdisc); err != nil {
+		return nil, err
+	}
+	tools, err := p.equip(ctx, l.kernel)
+	if err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(l.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make lab %s: %w", p.Name, err)
 	}
@@ -41,7 +48,7 @@ func (l *Labs) Up(ctx context.Context, p *Plan, source []byte, progress func(for
 	if err := one.claim(source); err != nil {
 		return nil, err
 	}
-	if err := one.build(ctx, p, progress); err != nil {
+	if err := one.build(ctx, p, tools, progress); err != nil {
 		err = one.explain(err)
 		return nil, errors.Join(err, one.takeDown(context.WithoutCancel(ctx)))
 	}
@@ -92,7 +99,7 @@ func (l *Lab) strange() error {
 		l.dir, l.Name, mark)
 }
 
-func (l *Lab) build(ctx context.Context, p *Plan, progress func(string, ...any)) error {
+func (l *Lab) build(ctx context.Context, p *Plan, tools *equipment, progress func(string, ...any)) error {
 	// The controller needs longest to start, and nothing from the rest.
 	if err := l.start(serverName, "", "server", "--listen", l.Address(), "--data-dir", l.path("data")); err != nil {
 		return err
@@ -133,6 +140,13 @@ func (l *Lab) build(ctx context.Context, p *Plan, progress func(string, ...any))
 		return fmt.Errorf("wait for the nodes: %w", err)
 	}
 	progress("%s applied and verified everything", count(len(p.Intent.Nodes), "node"))
+	if len(p.VMs) > 0 {
+		err := l.attend(ctx, bootTime, func(ctx context.Context) error { return l.startVMs(ctx, p, tools) })
+		if err != nil {
+			return fmt.Errorf("boot the VMs: %w", err)
+		}
+		progress("%s booted", count(len(p.VMs), "VM"))
+	}
 	d, err := l.Directory(ctx)
 	if err != nil {
 		return err
@@ -258,8 +272,13 @@ func (l *Lab) explain(err error) error {
 	}
 	var b strings.Builder
 	for _, name := range about {
-		if t := l.tail(name); t != "" {
+		if t := l.tail(l.log(name)); t != "" {
 			fmt.Fprintf(&b, "\nthe end of %s's log:%s", name, t)
+		}
+		if vm, ok := strings.CutPrefix(name, vmName("")); ok {
+			if t := l.tail(l.path("vms", vm, consoleLog)); t != "" {
+				fmt.Fprintf(&b, "\nthe end of its console:%s", t)
+			}
 		}
 	}
 	if b.Len() == 0 {

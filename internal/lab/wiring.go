@@ -33,6 +33,11 @@ func (p *Plan) Wiring() netstate.Machine {
 		})
 		m[n.Name] = s
 	}
+	for _, n := range p.Networks {
+		if n.Uplink != "" {
+			p.trunk(m, n, alias)
+		}
+	}
 	for _, c := range p.Machines {
 		s := namespace(alias)
 		for _, f := range c.Interfaces {
@@ -74,8 +79,25 @@ func (p *Plan) cable(network, machine *netstate.State, m Machine, f Interface, a
 		Name: f.Name, Kind: netstate.Veth, Alias: alias, Up: true,
 	})
 	machine.Addresses = append(machine.Addresses, netstate.Address{
-		Link: f.Name, Prefix: netip.PrefixFrom(f.Address.Addr, p.network(f.Network).CIDR.Bits()),
+		Link: f.Name, Prefix: netip.PrefixFrom(f.Address.Addr, p.cidr(*p.network(f.Network)).Bits()),
 	})
+	network.Qdiscs = append(network.Qdiscs, f.qdiscs(cableDevice(m, f))...)
+	machine.Qdiscs = append(machine.Qdiscs, f.qdiscs(f.Name)...)
+}
+
+// trunk connects a network's bridge to its uplink's.
+func (p *Plan) trunk(m netstate.Machine, n Network, alias string) {
+	upper, lower := m[n.Uplink], m[n.Name]
+	there, here := fit(cablePrefix+n.Name), fit(cablePrefix+n.Uplink)
+	upper.Links = append(upper.Links, netstate.Link{
+		Name: there, Kind: netstate.Veth, Alias: alias, Up: true,
+		Master: bridgeDevice, Peer: here, PeerNetns: n.Name,
+	})
+	lower.Links = append(lower.Links, netstate.Link{
+		Name: here, Kind: netstate.Veth, Alias: alias, Up: true, Master: bridgeDevice,
+	})
+	upper.Qdiscs = append(upper.Qdiscs, n.qdiscs(there)...)
+	lower.Qdiscs = append(lower.Qdiscs, n.qdiscs(here)...)
 }
 
 // cableDevice names the network's end of a cable after the machine, and after its

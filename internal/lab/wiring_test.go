@@ -19,7 +19,7 @@ func TestWiring(t *testing.T) {
 	}
 	var commands []string
 	for _, op := range ops {
-		commands = append(commands, op.Command())
+		commands = append(commands, Owner().Command(op))
 	}
 	all := strings.Join(commands, "\n")
 	for _, want := range []string{
@@ -32,7 +32,7 @@ func TestWiring(t *testing.T) {
 		"ip -n host1 address add 192.168.56.103/24 dev enp0s8",
 		"ip -n wan link add to-router type veth peer name enp0s3 netns router",
 		"ip -n router link set lo up",
-		" default via 203.0.113.1 dev enp0s3",
+		" default via 203.0.113.1 dev enp0s3 proto 84",
 	} {
 		if !strings.Contains(all+"\n", want) {
 			t.Errorf("no command %q in\n%s", want, all)
@@ -59,12 +59,12 @@ func TestAgentsLeaveTheWiringAlone(t *testing.T) {
 }
 
 func TestCablesHaveNamesThatTheKernelTakes(t *testing.T) {
-	p := &Plan{Topology: Topology{Name: "x", Networks: []Network{{"lan", intent.MustCIDR("10.0.0.0/16")}}}}
+	p := &Plan{Topology: Topology{Name: "x", Networks: []Network{{Name: "lan", CIDR: intent.MustCIDR("10.0.0.0/16")}}}}
 	for i := range 20 {
 		m := Machine{Name: fmt.Sprintf("a-machine-with-quite-a-long-name-%d", i)}
 		for j := range 3 {
 			address := intent.Addr{Addr: netip.AddrFrom4([4]byte{10, 0, byte(i), byte(1 + j)})}
-			m.Interfaces = append(m.Interfaces, Interface{fmt.Sprintf("eth%d", j), "lan", address})
+			m.Interfaces = append(m.Interfaces, Interface{Name: fmt.Sprintf("eth%d", j), Network: "lan", Address: address})
 		}
 		p.Machines = append(p.Machines, m)
 	}

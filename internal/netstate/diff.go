@@ -21,6 +21,8 @@ const (
 	deleteBrokenLinks
 	addLinks
 	setLinks
+	deleteQdiscs
+	addQdiscs
 	setSysctls
 	addAddresses
 	upLinks
@@ -206,6 +208,9 @@ func (p *plan) attributes(netns string, want, have Link) {
 func (p *plan) objects(netns string, want, have *State) {
 	change(p, netns, want.Sysctls, have.Sysctls, setSysctls, -1,
 		func(s Sysctl) string { return s.Name })
+	// One of another kind has to go first: the kernel does not turn one into another.
+	change(p, netns, want.Qdiscs, have.Qdiscs, addQdiscs, deleteQdiscs,
+		func(q Qdisc) Qdisc { return Qdisc{Link: q.Link, Kind: q.Kind} })
 	change(p, netns, want.Addresses, have.Addresses, addAddresses, deleteAddresses,
 		func(a Address) Address { return a })
 	change(p, netns, want.Neighbors, have.Neighbors, addNeighbors, deleteNeighbors,
@@ -229,6 +234,13 @@ func (p *plan) objects(netns string, want, have *State) {
 // change plans one list of objects. Objects of equal key replace each other. A
 // negative del means that nothing is ever deleted.
 func change[T, K comparable](p *plan, netns string, want, have []T, add, del step, key func(T) K) {
+	if len(have) == 0 {
+		p.steps[add] = slices.Grow(p.steps[add], len(want))
+		for _, w := range want {
+			p.add(add, netns, Add, w)
+		}
+		return
+	}
 	there := make(map[K]T, len(have))
 	for _, h := range have {
 		there[key(h)] = h
@@ -344,6 +356,7 @@ func (s *State) without(links map[string]bool) *State {
 		return s
 	}
 	c := *s
+	c.Qdiscs = slices.DeleteFunc(slices.Clone(s.Qdiscs), func(q Qdisc) bool { return links[q.Link] })
 	c.Addresses = slices.DeleteFunc(slices.Clone(s.Addresses), func(a Address) bool { return links[a.Link] })
 	c.Neighbors = slices.DeleteFunc(slices.Clone(s.Neighbors), func(n Neighbor) bool { return links[n.Link] })
 	c.Forwards = slices.DeleteFunc(slices.Clone(s.Forwards), func(f Forward) bool { return links[f.Link] })

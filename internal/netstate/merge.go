@@ -4,10 +4,19 @@ package netstate
 // only namespaces, nft tables and sets may be in several, with their content shared out.
 func Merge(parts ...Machine) Machine {
 	all := Machine{}
+	routes := 0 // of which there may be many more than of all else
+	for _, part := range parts {
+		if s := part[""]; s != nil {
+			routes += len(s.Routes)
+		}
+	}
 	for _, part := range parts {
 		for name, s := range part {
 			if all[name] == nil {
 				all[name] = &State{}
+				if name == "" {
+					all[name].Routes = make([]Route, 0, routes)
+				}
 			}
 			all[name].merge(s)
 		}

@@ -13,7 +13,7 @@ const (
 )
 
 // Op is one step on the way from what a machine holds to what it should. Object is
-// a Netns, Link, LinkAttr, Address, Neighbor, Forward, Route, Rule, Sysctl or NFT.
+// a Netns, Link, LinkAttr, Qdisc, Address, Neighbor, Forward, Route, Rule, Sysctl or NFT.
 type Op struct {
 	Netns  string // namespace that it happens in
 	Verb   Verb
@@ -56,6 +56,8 @@ func (o Op) link() string {
 	case Link:
 		return x.Name
 	case LinkAttr:
+		return x.Link
+	case Qdisc:
 		return x.Link
 	case Forward:
 		return x.Link

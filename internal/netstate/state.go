@@ -32,6 +32,7 @@ type State struct {
 	Alias string `json:"alias,omitempty" doc:"Why Sarn made the namespace; empty if it did not. Kept as the alias of its loopback device."`
 
 	Links     []Link     `json:"links,omitempty" doc:"Network devices."`
+	Qdiscs    []Qdisc    `json:"qdiscs,omitempty" doc:"Queueing disciplines of devices."`
 	Addresses []Address  `json:"addresses,omitempty" doc:"IP addresses of devices."`
 	Neighbors []Neighbor `json:"neighbors,omitempty" doc:"Permanent ARP entries."`
 	Forwards  []Forward  `json:"forwards,omitempty" doc:"Static entries of bridges' forwarding databases."`

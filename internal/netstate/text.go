@@ -45,11 +45,14 @@ func shortHash(b []byte) string {
 }
 
 // Command returns the command that a person would type to do what the op does.
-func (o Op) Command() string {
+func (o Op) Command() string { return Sarn().Command(o) }
+
+// Command returns the command that a person would type to do what the owner's op does.
+func (w Owner) Command(o Op) string {
+	text := w.text(o)
 	if _, ok := o.Object.(Netns); ok {
-		return o.text()
+		return text
 	}
-	text := o.text()
 	switch {
 	case o.Netns == "":
 		return text
@@ -57,12 +60,14 @@ func (o Op) Command() string {
 		return "ip -n " + o.Netns + text[2:]
 	case strings.HasPrefix(text, "bridge "):
 		return "bridge -n " + o.Netns + text[6:]
+	case strings.HasPrefix(text, "tc "):
+		return "tc -n " + o.Netns + text[2:]
 	default:
 		return "ip netns exec " + o.Netns + " " + text
 	}
 }
 
-func (o Op) text() string {
+func (w Owner) text(o Op) string {
 	verb := string(o.Verb)
 	if o.Verb == Change {
 		verb = "replace"
@@ -85,9 +90,11 @@ func (o Op) text() string {
 	case Forward:
 		return fmt.Sprintf("bridge fdb %s %s dev %s master static", verb, x.MAC, x.Link)
 	case Route:
-		return "ip route " + verb + " " + x.String()
+		return "ip route " + verb + " " + x.text(w.Protocol)
 	case Rule:
-		return "ip rule " + verb + " " + x.String()
+		return "ip rule " + verb + " " + x.text(w.Protocol)
+	case Qdisc:
+		return x.command(o.Verb, w.Protocol)
 	case Sysctl:
 		return "sysctl -w " + x.String()
 	case NFT:
@@ -164,7 +171,9 @@ func (n Neighbor) String() string {
 }
 
 // String returns the route as ip(8) takes it.
-func (r Route) String() string {
+func (r Route) String() string { return r.text(Protocol) }
+
+func (r Route) text(protocol uint8) string {
 	var b strings.Builder
 	if r.Type != Unicast {
 		b.WriteString(string(r.Type) + " ")
@@ -182,7 +191,7 @@ func (r Route) String() string {
 	if r.Table != MainTable {
 		b.WriteString(" table " + strconv.FormatUint(uint64(r.Table), 10))
 	}
-	b.WriteString(" proto " + strconv.Itoa(Protocol))
+	b.WriteString(" proto " + strconv.Itoa(int(protocol)))
 	return b.String()
 }
 
@@ -197,8 +206,10 @@ func destination(p netip.Prefix) string {
 }
 
 // String returns the rule as ip(8) takes it.
-func (r Rule) String() string {
-	return fmt.Sprintf("pref %d iif %s lookup %d protocol %d", r.Priority, r.Iif, r.Table, Protocol)
+func (r Rule) String() string { return r.text(Protocol) }
+
+func (r Rule) text(protocol uint8) string {
+	return fmt.Sprintf("pref %d iif %s lookup %d protocol %d", r.Priority, r.Iif, r.Table, protocol)
 }
 
 // String returns the setting as sysctl(8) takes it.

@@ -87,6 +87,7 @@ func (k *Kernel) copy() netstate.Machine {
 				c.Links[i].Peer, c.Links[i].PeerNetns = peer.link, peer.netns
 			}
 		}
+		c.Qdiscs = slices.Clone(s.Qdiscs)
 		c.Neighbors, c.Forwards = slices.Clone(s.Neighbors), slices.Clone(s.Forwards)
 		c.Routes, c.Rules, c.Sysctls = slices.Clone(s.Routes), slices.Clone(s.Rules), slices.Clone(s.Sysctls)
 		c.Tables = nil
@@ -199,6 +200,8 @@ func (k *Kernel) apply(op netstate.Op) error {
 		return route(s, op.Verb, x)
 	case netstate.Address:
 		return edit(s, &s.Addresses, op.Verb, x, x.Link, func(a, b netstate.Address) bool { return a == b })
+	case netstate.Qdisc:
+		return qdisc(s, op.Verb, x)
 	case netstate.Neighbor:
 		return edit(s, &s.Neighbors, op.Verb, x, x.Link, func(a, b netstate.Neighbor) bool {
 			return a.Link == b.Link && a.Address == b.Address
@@ -273,6 +276,7 @@ func (k *Kernel) unlink(netns, name string) {
 			s.Links[i].Master = ""
 		}
 	}
+	s.Qdiscs = slices.DeleteFunc(s.Qdiscs, func(q netstate.Qdisc) bool { return q.Link == name })
 	s.Addresses = slices.DeleteFunc(s.Addresses, func(a netstate.Address) bool { return a.Link == name })
 	s.Neighbors = slices.DeleteFunc(s.Neighbors, func(n netstate.Neighbor) bool { return n.Link == name })
 	s.Forwards = slices.DeleteFunc(s.Forwards, func(f netstate.Forward) bool { return f.Link == name })
@@ -340,6 +344,18 @@ func route(s *netstate.State, v netstate.Verb, r netstate.Route) error {
 	}
 	same := func(a, b netstate.Route) bool { return a.Table == b.Table && a.Dst == b.Dst }
 	return edit(s, &s.Routes, v, r, "", same)
+}
+
+// qdisc sets or deletes a link's only root qdisc; a set one stays of its kind.
+func qdisc(s *netstate.State, v netstate.Verb, q netstate.Qdisc) error {
+	i := slices.IndexFunc(s.Qdiscs, func(o netstate.Qdisc) bool { return o.Link == q.Link })
+	if v != netstate.Delete && i >= 0 && s.Qdiscs[i].Kind != q.Kind {
+		return fmt.Errorf("there is a %s already", s.Qdiscs[i].Kind)
+	}
+	if v == netstate.Add {
+		v = netstate.Change // as tc qdisc replace
+	}
+	return edit(s, &s.Qdiscs, v, q, q.Link, func(a, b netstate.Qdisc) bool { return a.Link == b.Link })
 }
 
 func edit[T any](s *netstate.State, list *[]T, v netstate.Verb, x T, link string, same func(a, b T) bool) error {
