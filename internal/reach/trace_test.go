@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"sarn/internal/intent"
 	"sarn/internal/netstate"
 	"sarn/internal/reach"
 )
@@ -204,6 +205,25 @@ func TestAnswerIsLost(t *testing.T) {
 	got := trace(t, n, port("vm1"), reach.Packet{Destination: ip("10.10.10.12")})
 	if !got.Delivered || got.Answered || got.Reply.Verdict.Name != "host2" || got.Reply.Verdict.ICMP != "host unreachable" {
 		t.Error(told(got))
+	}
+}
+
+// TestUnseenRouter has hosts send to each other directly, and the errors of the host on
+// the way lost, which go by the router: traceroute does not see that host.
+func TestUnseenRouter(t *testing.T) {
+	for _, forwarding := range []string{"1", "0"} {
+		w := fabric()
+		w.VPCs["main"].Mode = intent.ModeDirect
+		n := network(w, func(node string, m netstate.Machine) {
+			if node == "router" {
+				set(m, "net/ipv4/conf/enp0s8/forwarding", forwarding)
+			}
+		})
+		got := trace(t, n, port("vm1"), reach.Packet{Destination: ip("10.10.10.12")})
+		seen := got.Request.Routers()
+		if !got.Answered || path(&got.Request) != "vm1 host1 host2 vm3" || len(seen) != 2 || seen[0] != ip("10.10.10.2") || seen[1].IsValid() != (forwarding == "1") {
+			t.Errorf("forwarding %s at the router, and seen are %v:\n%s", forwarding, seen, told(got))
+		}
 	}
 }
 
