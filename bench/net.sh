@@ -174,6 +174,7 @@ ratio direct hand-direct 0.97
 ratio direct vxlan 1.15
 ratio router vxlan ""
 
+[ -z "${BENCH_NETWORKS:-}${BENCH_MEASURES:-}" ] || exit 0 # half a picture would take the place of a whole one
 for measure in $measures; do
 	for network in $networks; do
 		f=$out/$measure.$network
