@@ -30,8 +30,11 @@ demo: build ## bring up two hosts, a router and two networks, and show them
 	@.ci/deps run
 	@sh examples/demo.sh
 
-bench: deps build ## compare throughput and latency with the same network wired by hand
-	@sh bench/run.sh
+bench: deps build ## measure everything, one bench/*.sh after the other (one alone: make bench-net)
+	@for b in bench/*.sh; do sh $$b || exit; done
+
+bench-%: deps build
+	@sh bench/$*.sh
 
 bench-fleet: build ## measure the controller with up to 1,000 nodes: see docs/scale.md
 	@go run ./bench/fleet -o docs/img

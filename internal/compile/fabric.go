@@ -44,6 +44,11 @@ func (b *builder) bridge(s *intent.Subnet) {
 	// proxy_arp answers for what lies beyond other interfaces, proxy_arp_pvlan for
 	// what lies beyond this one: its isolated ports (arp_fwd_pvlan, net/ipv4/arp.c).
 	b.sysctl("1", conf+"forwarding", conf+"proxy_arp", conf+"proxy_arp_pvlan")
+	// Beside policy rules the kernel looks every sender up in the routes, even where the
+	// reverse-path filter is off, unless local senders are welcome (fib_validate_source,
+	// net/ipv4/fib_frontend.c). antispoof has checked the sender already, and better.
+	b.sysctl("1", conf+"accept_local")
+	b.sysctl("0", conf+"rp_filter")
 	b.sysctl("0", conf+"send_redirects", conf+"accept_redirects")
 	// The kernel would wait up to 0.8 s before it answers for somebody else.
 	b.sysctl("0", "net/ipv4/neigh/"+dev+"/proxy_delay")

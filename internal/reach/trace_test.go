@@ -399,3 +399,20 @@ func TestNonsense(t *testing.T) {
 		t.Errorf("the router's state cannot be had: %v, %v", got, err)
 	}
 }
+
+// TestLocalSenders: nothing but accept_local decides whether a bridge takes a packet
+// with an address of its own host as the sender, once nobody checks senders.
+func TestLocalSenders(t *testing.T) {
+	for value, want := range map[string]string{"0": "192.168.56.103 is this machine's own address", "1": ""} {
+		n := network(fabric(), func(node string, m netstate.Machine) {
+			if node == "host1" {
+				m[""].Tables = nil
+				set(m, "net/ipv4/conf/br_net1/accept_local", value)
+			}
+		})
+		got := trace(t, n, port("vm1"), reach.Packet{Destination: ip("10.10.10.12"), Source: ip("192.168.56.103")})
+		if got.Delivered != (want == "") || !strings.HasPrefix(got.Request.Verdict.Reason, want) {
+			t.Errorf("accept_local=%s: delivered %v, %q", value, got.Delivered, got.Request.Verdict.Reason)
+		}
+	}
+}
