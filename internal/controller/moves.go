@@ -34,10 +34,12 @@ const absence = 10 * time.Second
 // watchAbsence has moves looked at again and again while there are any, since time alone
 // may let them go on, until ctx ends.
 func (c *Controller) watchAbsence(ctx context.Context) {
-	for c.await(ctx, func() bool { return len(c.moving) > 0 }) == nil {
+	var pause time.Duration
+	for c.await(ctx, func() bool { pause = c.absence / 10; return len(c.moving) > 0 }) == nil {
 		select {
 		case <-ctx.Done():
-		case <-time.After(c.absence / 10):
+			return
+		case <-time.After(pause):
 			c.mu.Lock()
 			c.broadcast()
 			c.mu.Unlock()
@@ -47,7 +49,7 @@ func (c *Controller) watchAbsence(ctx context.Context) {
 
 // moveLoop takes the steps of moves, as the nodes' reports allow, until ctx ends.
 func (c *Controller) moveLoop(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		var ready []intent.Object
 		var at int64
 		err := c.await(ctx, func() bool {
