@@ -182,9 +182,10 @@ func (c *Controller) Wait(ctx context.Context, revision int64) ([]api.NodeStatus
 	moving := maps.Clone(c.moving)
 	c.mu.RUnlock()
 	err := c.await(ctx, func() bool {
-		if len(moving) > 0 {
-			maps.DeleteFunc(moving, func(port string, _ bool) bool { return !c.moving[port] })
-			revision = c.revision // the last step of a move has to be told too
+		under := len(moving)
+		maps.DeleteFunc(moving, func(port string, _ bool) bool { return !c.moving[port] })
+		if len(moving) < under {
+			revision = c.revision // the last step of a move is a change too
 		}
 		return len(moving) == 0 && c.told >= revision
 	})
