@@ -36,8 +36,8 @@ func (f fabric) crash(r *rand.Rand) {
 	}
 }
 
-// settled waits until every node is in sync and no port is on its way.
-func (f fabric) settled() {
+// arrived waits until every node is in sync and no port is on its way.
+func (f fabric) arrived() {
 	f.Helper()
 	f.inSync()
 	f.eventually("no port is on its way", func() bool { return !strings.Contains(f.sarn("port", "list", "-o", "json"), `"move"`) })
@@ -69,14 +69,14 @@ func TestKilledInTheMiddle(t *testing.T) {
 		f.pause("host2") // which does not make the port
 		f.sarn("port", "move", "vm5", "--to", "host2")
 		f.crash(r)
-		f.settled()
+		f.arrived()
 		f.isOn("host2", "vm5", vm5)
 
 		f.pause("host2") // which does not learn that packets go elsewhere
 		f.sarn("port", "move", "vm5", "--to", "host1")
 		f.eventually("packets are switched", func() bool { return strings.Contains(f.sarn("port", "get", "vm5", "-o", "json"), `"switched"`) })
 		f.crash(r)
-		f.settled()
+		f.arrived()
 		f.isOn("host1", "vm5", vm5)
 
 		const moves = 4 // with the two above
@@ -110,7 +110,7 @@ func (f fabric) crashDuring(r *rand.Rand, host string) {
 	time.Sleep(pause) // the moment is what is tried
 	f.crash(r)
 	changes.Wait()
-	f.settled()
+	f.arrived()
 	there = f.sarn("port", "list", "-o", "json")
 	for port, address := range spare {
 		if strings.Contains(there, `"`+port+`"`) {

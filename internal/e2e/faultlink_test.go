@@ -86,7 +86,7 @@ func TestCableOutAndBack(t *testing.T) {
 		between.again()
 		outside.again()
 		resume()
-		f.settled()
+		f.arrived()
 		f.isOn("host2", "away1", "10.10.20.83")
 		f.isOn("host1", "new1", "10.10.20.91")
 		if left := f.tracesOf("host1", "gone1", "10.10.20.81"); left != "" {
@@ -119,7 +119,7 @@ func (f fabric) cutOffAndDead() {
 	}
 	back()
 	f.restart("host1", line)
-	f.settled()
+	f.arrived()
 	f.isOn("host2", "away2", "10.10.20.84")
 	f.isOn("host1", "new2", "10.10.20.92")
 	if left := f.tracesOf("host1", "gone2", "10.10.20.82"); left != "" {
