@@ -60,6 +60,7 @@ func runOn(t *testing.T, st *store.Store, set ...func(*Config)) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.absence = 100 * time.Millisecond // most tests have few nodes that ever come
 	client, err := api.New(api.Endpoint{Address: "unix://" + cfg.Socket})
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"maps"
+	"time"
 
 	"sarn/internal/api"
 	"sarn/internal/compile"
@@ -64,6 +65,7 @@ func (c *Controller) follow(name, have string) (f *follower, leave func(), err e
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		delete(n.followers, f)
+		n.left = time.Now()
 		c.broadcast()
 	}, nil
 }

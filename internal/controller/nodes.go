@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"sarn/internal/api"
 	"sarn/internal/compile"
@@ -30,6 +31,7 @@ type node struct {
 	wanted    int64  // revision at which what it should hold last changed; 0: never told
 	base      string // fingerprint of its part compile.Base
 	followers map[*follower]struct{}
+	left      time.Time      // when the last follower left, if one ever did
 	report    api.NodeReport // the last one; its revision and time those of the last success
 }
 
