@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -130,8 +131,19 @@ func (c *churn) one(r *running, client *api.Client, name string, manner int) {
 	c.release(name)
 	_, err := client.Apply(context.Background(), api.Change{Delete: []intent.Ref{{Kind: intent.KindPort, Name: name}}})
 	if err != nil {
-		c.Errorf("delete %s: %v", name, err)
+		c.Errorf("delete %s: %v; %s", name, err, c.whereabouts(r, name))
 	}
+}
+
+// whereabouts says where a port is that should be there.
+func (c *churn) whereabouts(r *running, name string) string {
+	ref := intent.Ref{Kind: intent.KindPort, Name: name}
+	r.mu.RLock()
+	at, inside, outside := r.revision, r.ledger.world.Get(ref) != nil, r.ledger.outside[ref] != nil
+	r.mu.RUnlock()
+	all, newest, err := r.store.Load(context.Background())
+	stored := slices.ContainsFunc(all, func(o intent.Object) bool { return intent.RefOf(o) == ref })
+	return fmt.Sprintf("at revision %d it is in the World: %v, outside: %v; at %d in the store: %v, %v", at, inside, outside, newest, stored, err)
 }
 
 // abandon makes room after a creator that went away, if it has left a port already.
