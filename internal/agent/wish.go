@@ -69,6 +69,10 @@ func (w *wish) take(e api.NodeEvent) (bool, error) {
 		w.parts, w.local, w.routes = map[string]netstate.Machine{}, map[string]bool{}, map[target]netstate.Route{}
 		w.before, w.doubt = nil, everything
 	}
+	// Everything old goes before anything new comes: ports may have exchanged addresses.
+	for key := range c.parts {
+		w.remove(key)
+	}
 	for key, part := range c.parts {
 		w.put(key, part)
 	}
@@ -80,8 +84,9 @@ func (w *wish) take(e api.NodeEvent) (bool, error) {
 	return true, nil
 }
 
-func (w *wish) put(key string, part netstate.Machine) {
-	old, was := w.parts[key]
+// remove takes a part away, and notes how it was.
+func (w *wish) remove(key string) {
+	old := w.parts[key]
 	if w.doubt < everything {
 		if w.before == nil {
 			w.before = map[string]netstate.Machine{}
@@ -90,14 +95,16 @@ func (w *wish) put(key string, part netstate.Machine) {
 			w.before[key] = old
 		}
 	}
-	if was {
-		for _, r := range ownRoutes(old) {
-			delete(w.routes, targetOf(r))
-		}
+	for _, r := range ownRoutes(old) {
+		delete(w.routes, targetOf(r))
 	}
 	delete(w.local, key)
+	delete(w.parts, key)
+}
+
+// put adds a part that is not there; nil is none.
+func (w *wish) put(key string, part netstate.Machine) {
 	if part == nil {
-		delete(w.parts, key)
 		return
 	}
 	w.parts[key] = part
@@ -132,10 +139,13 @@ func (w *wish) see(e netstate.Event) bool {
 	switch {
 	case e.Route != nil:
 		wanted, ok := w.routes[targetOf(*e.Route)]
+		came := *e.Route
 		if wanted.Link == "" {
-			e.Route.Link = ""
+			came.Link = ""
 		}
-		if asWanted := ok && wanted == *e.Route; asWanted == e.Gone {
+		// One that went may be the wanted one whatever is said of it: its link may have
+		// another name by now, or none.
+		if e.Gone && ok || !e.Gone && (!ok || wanted != came) {
 			w.doubt = everything
 		}
 	case e.Routes:
