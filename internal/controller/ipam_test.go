@@ -310,7 +310,7 @@ func TestCheckFindsFaultsOfTheLedger(t *testing.T) {
 		},
 		"forgotten": {
 			func(l *ledger) { l.remove(intent.Ref{Kind: intent.KindNode, Name: "host2"}) },
-			[]string{"node/host2 address: it has 192.168.56.104"},
+			[]string{"node/host2 address: it has 192.168.56.104", `node/host2 interface: it has device enp0s8 on node "host2"`},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -427,4 +427,21 @@ func TestAnyStoreIsSurvived(t *testing.T) {
 			_, _ = c.Plan(context.Background(), anyChange(t))
 		}
 	})
+}
+
+// TestWhatIsTakenInHasABridge: a port that becomes free is the first of its subnet on its
+// host.
+func TestWhatIsTakenInHasABridge(t *testing.T) {
+	r := run(t, t.TempDir())
+	r.apply(t, change(t, base))
+	r.write(t, objects(t, "{kind: Port, name: zz, subnet: net1, node: host2, address: 10.10.10.10, mac: '0a:5a:0a:0a:0a:0a', attach: {type: tap}}"))
+	events, _ := r.follow(t, "host2", "")
+	parts := next(t, events).Parts
+	r.apply(t, change(t, "", "port/vm1"))
+	for key, part := range next(t, events).Parts {
+		parts[key] = part
+	}
+	if have := fingerprint(api.NodeEvent{Parts: parts}); have != r.fingerprint("host2") {
+		t.Errorf("host2 is told to hold %v", parts["node"][""].Links)
+	}
 }

@@ -187,3 +187,15 @@ func TestDevicesOfOthers(t *testing.T) {
 		t.Errorf("the port is %+v", p)
 	}
 }
+
+// TestAnUnderlayIsNoPort gives a node the interface that is a port's device there: it would
+// be taken into the port's bridge, and the node out of the network.
+func TestAnUnderlayIsNoPort(t *testing.T) {
+	r := run(t, t.TempDir())
+	r.apply(t, change(t, base))
+	r.apply(t, change(t, "{kind: Port, name: more, subnet: net1, node: host1, attach: {type: interface, interface: eth5}}"))
+	_, err := r.client.Apply(t.Context(), change(t, "{kind: Node, name: host1, role: host, address: 192.168.56.103, interface: eth5}"))
+	if err == nil || !strings.Contains(err.Error(), `port "more"`) {
+		t.Errorf("host1's interface is to be a port's device: %v", err)
+	}
+}
