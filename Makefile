@@ -1,6 +1,6 @@
 # make help lists the targets.
 .DEFAULT_GOAL := build
-.PHONY: help build install test lint fmt demo bench deps clean
+.PHONY: help build install test lint fmt demo bench bench-deps bench-fleet deps clean
 
 PREFIX ?= /usr/local
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -30,8 +30,18 @@ demo: build ## bring up two hosts, a router and two networks, and show them
 	@.ci/deps run
 	@sh examples/demo.sh
 
-bench: deps build ## compare throughput and latency with the same network wired by hand
-	@sh bench/run.sh
+bench: bench-deps build ## measure everything, one bench/*.sh after the other (one alone: make bench-net)
+	@for b in bench/*.sh; do sh $$b || exit; done
+	@go run ./bench/fleet -o docs/img
+
+bench-deps:
+	@.ci/deps bench
+
+bench-fleet: build ## measure the controller with up to 1,000 nodes: see docs/scale.md
+	@go run ./bench/fleet -o docs/img
+
+bench-%: bench-deps build
+	@sh bench/$*.sh
 
 deps: ## install the programs that the lab and the tests need (Debian, root)
 	@.ci/deps

@@ -21,6 +21,7 @@ import (
 var mayImport = map[string][]string{
 	"cmd/sarn":    {"internal/cli"},
 	"bench/chart": {"internal/graph"},
+	"bench/fleet": {"internal/api", "internal/graph", "internal/intent", "internal/netstate"},
 	"internal/cli": {
 		"internal/agent", "internal/api", "internal/compile", "internal/controller", "internal/daemon", "internal/doctor",
 		"internal/intent", "internal/kernel", "internal/lab", "internal/netstate", "internal/pki", "internal/reach", "internal/store",

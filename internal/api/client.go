@@ -83,16 +83,15 @@ func (c *Client) Status(ctx context.Context) ([]NodeStatus, error) {
 
 // Wait returns when every node has applied and verified what it should hold at the
 // revision, or a *WaitError when the time has run out.
-func (c *Client) Wait(ctx context.Context, revision int64, timeout time.Duration) ([]NodeStatus, error) {
-	var all []NodeStatus
+func (c *Client) Wait(ctx context.Context, revision int64, timeout time.Duration) error {
 	timeout = max(timeout, time.Millisecond)
 	q := url.Values{"revision": {strconv.FormatInt(revision, 10)}, "timeout": {timeout.String()}}
-	err := c.callWithin(ctx, timeout+patience, http.MethodGet, "/v1/wait?"+q.Encode(), nil, &all)
+	err := c.callWithin(ctx, timeout+patience, http.MethodGet, "/v1/wait?"+q.Encode(), nil, nil)
 	var refused *refusal
 	if errors.As(err, &refused) && refused.Status == http.StatusGatewayTimeout {
-		return refused.Statuses, &WaitError{Revision: revision, Statuses: refused.Statuses}
+		return &WaitError{Revision: revision, Statuses: refused.Statuses}
 	}
-	return all, err
+	return err
 }
 
 // Compiled returns what the node should hold now.

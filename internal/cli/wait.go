@@ -43,7 +43,7 @@ func (a *app) wait(ctx context.Context, client *api.Client, revision int64, time
 	end := time.Now().Add(timeout)
 	said := ""
 	for {
-		_, err := client.Wait(ctx, revision, min(quiet, time.Until(end)))
+		err := client.Wait(ctx, revision, min(quiet, time.Until(end)))
 		var late *api.WaitError
 		if !errors.As(err, &late) {
 			return err

@@ -26,11 +26,17 @@ const (
 // Key names a part of a node's state.
 type Key string
 
-// Base is the key of the part that no single port decides: the underlay, the bridges,
-// gateways, NAT, and the routes to whole subnets.
+// Base is the key of the part that no single port or subnet decides: the underlay, the
+// bridges, NAT, and the ends of VPCs.
 const Base Key = "node"
 
-const portKey = "port "
+const (
+	subnetKey = "subnet "
+	portKey   = "port "
+)
+
+// SubnetKey is the key of the part that leads to a subnet as a whole.
+func SubnetKey(subnet string) Key { return Key(subnetKey + subnet) }
 
 // PortKey is the key of the part that is there for a port.
 func PortKey(port string) Key { return Key(portKey + port) }
@@ -52,11 +58,29 @@ func Node(w *intent.World, name string) netstate.Machine {
 // Keys lists the parts of the named node, Base first; none if the world has no such
 // node.
 func Keys(w *intent.World, name string) []Key {
+	keys := OwnKeys(w, name)
+	for _, v := range DirectVPCs(w, name) {
+		for _, s := range w.SubnetsOf(v.Name) {
+			for _, p := range w.PortsIn(s.Name) {
+				if !carries(p, name) {
+					keys = append(keys, PortKey(p.Name))
+				}
+			}
+		}
+	}
+	return keys
+}
+
+// OwnKeys lists those of the named node's parts that are not Distant.
+func OwnKeys(w *intent.World, name string) []Key {
 	node := w.Nodes[name]
 	if node == nil {
 		return nil
 	}
 	keys := []Key{Base}
+	for _, s := range w.AllSubnets() {
+		keys = append(keys, SubnetKey(s.Name))
+	}
 	add := func(ports []*intent.Port) {
 		for _, p := range ports {
 			keys = append(keys, PortKey(p.Name))
@@ -71,16 +95,18 @@ func Keys(w *intent.World, name string) []Key {
 		return keys
 	}
 	add(w.PortsOn(name))
-	for _, v := range directVPCs(w, name) {
-		for _, s := range w.SubnetsOf(v.Name) {
-			for _, p := range w.PortsIn(s.Name) {
-				if !carries(p, name) {
-					keys = append(keys, PortKey(p.Name))
-				}
-			}
-		}
-	}
 	return keys
+}
+
+// Distant returns the part that is there for a port of a direct VPC on hosts that carry
+// other ports of the VPC. It is the same on all whose underlay interface has this name.
+func Distant(w *intent.World, v *intent.VPC, p *intent.Port, underlay string) netstate.Machine {
+	b := newBuilder(w, &intent.Node{Interface: underlay})
+	b.toHost(v.Table, p)
+	if b.empty() {
+		return nil
+	}
+	return b.machine
 }
 
 // Part returns one part of what the kernel of the named node should hold. It is nil if
@@ -92,6 +118,7 @@ func Part(w *intent.World, name string, key Key) netstate.Machine {
 	}
 	b := newBuilder(w, node)
 	if key == Base {
+		b.routed = map[routeKey]bool{}
 		if node.Role == intent.RoleRouter {
 			b.router()
 		} else {
@@ -99,14 +126,40 @@ func Part(w *intent.World, name string, key Key) netstate.Machine {
 		}
 		return b.machine
 	}
-	p := w.Ports[strings.TrimPrefix(string(key), portKey)]
-	if p == nil {
+	if name, ok := strings.CutPrefix(string(key), subnetKey); ok {
+		b.subnet(w.Subnets[name])
+	} else {
+		b.anyPort(w.Ports[strings.TrimPrefix(string(key), portKey)])
+	}
+	if b.empty() {
 		return nil
 	}
+	return b.machine
+}
+
+// subnet compiles the part that is there for a subnet, if it is.
+func (b *builder) subnet(s *intent.Subnet) {
+	switch {
+	case s == nil:
+	case b.node.Role == intent.RoleHost:
+		b.toSubnet(s)
+	case s.Router == b.node.Name:
+		b.gateway(s)
+	default:
+		b.via(netstate.MainTable, s.CIDR.Prefix, s, netip.Addr{})
+	}
+}
+
+// anyPort compiles the part that is there for a port, if it is.
+func (b *builder) anyPort(p *intent.Port) {
+	if p == nil {
+		return
+	}
+	w, name := b.world, b.node.Name
 	s := w.Subnets[p.Subnet]
 	switch {
 	case s == nil || w.VPCs[s.VPC] == nil: // only a store that others wrote to has such a port
-	case node.Role == intent.RoleRouter:
+	case b.node.Role == intent.RoleRouter:
 		if s.Router == name {
 			b.toHost(netstate.MainTable, p)
 		}
@@ -117,14 +170,13 @@ func Part(w *intent.World, name string, key Key) netstate.Machine {
 			b.toHost(v.Table, p)
 		}
 	}
-	if b.empty() {
-		return nil
-	}
-	return b.machine
 }
 
-// directVPCs lists the VPCs whose every port the host knows.
-func directVPCs(w *intent.World, host string) []*intent.VPC {
+// DirectVPCs lists the VPCs whose every port the node knows: none if it is a router.
+func DirectVPCs(w *intent.World, host string) []*intent.VPC {
+	if n := w.Nodes[host]; n == nil || n.Role != intent.RoleHost {
+		return nil
+	}
 	var direct []*intent.VPC
 	for _, v := range w.AllVPCs() {
 		if v.Mode == intent.ModeDirect && w.CarriesVPC(host, v.Name) {
@@ -170,8 +222,8 @@ type builder struct {
 	world   *intent.World
 	node    *intent.Node
 	machine netstate.Machine
-	own     *netstate.State // the node's own namespace
-	routed  map[routeKey]bool
+	own     *netstate.State   // the node's own namespace
+	routed  map[routeKey]bool // by the base; nil in other parts
 }
 
 type routeKey struct {
@@ -186,17 +238,16 @@ func newBuilder(w *intent.World, node *intent.Node) *builder {
 
 func (b *builder) empty() bool { return len(b.machine) == 1 && len(b.own.Links)+len(b.own.Routes) == 0 }
 
-// route adds r unless its table has a route to the same destination: what is added
-// first wins.
+// route adds r. In the base, which is made of many objects, it does so unless the table
+// has a route to the same destination: what is added first wins.
 func (b *builder) route(r netstate.Route) {
-	key := routeKey{r.Table, r.Dst}
-	if b.routed[key] {
-		return
+	if b.routed != nil {
+		key := routeKey{r.Table, r.Dst}
+		if b.routed[key] {
+			return
+		}
+		b.routed[key] = true
 	}
-	if b.routed == nil {
-		b.routed = map[routeKey]bool{}
-	}
-	b.routed[key] = true
 	b.own.Routes = append(b.own.Routes, r)
 }
 
@@ -235,8 +286,16 @@ func (b *builder) toHost(table uint32, p *intent.Port) {
 // does not leave by a default route.
 func (b *builder) unreachableVPCs(table uint32) {
 	for _, v := range b.world.AllVPCs() {
-		for _, c := range v.CIDRs {
-			b.route(netstate.Route{Table: table, Dst: c.Prefix, Type: netstate.Unreachable})
+		b.endVPC(table, v, netstate.Unreachable, table == netstate.MainTable)
+	}
+}
+
+// endVPC ends what the table does not lead on of the VPC's addresses. Where the table
+// has the VPC's subnets, one that is a whole block leaves nothing of it to end.
+func (b *builder) endVPC(table uint32, v *intent.VPC, end netstate.RouteType, subnets bool) {
+	for _, c := range v.CIDRs {
+		if !subnets || !b.world.HasSubnet(v.Name, c) {
+			b.route(netstate.Route{Table: table, Dst: c.Prefix, Type: end})
 		}
 	}
 }

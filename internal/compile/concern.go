@@ -1,6 +1,8 @@
 package compile
 
 import (
+	"slices"
+
 	"sarn/internal/intent"
 )
 
@@ -11,12 +13,7 @@ type Concern struct {
 	Whole map[string]bool
 	// Parts of nodes.
 	Parts map[string]map[Key]bool
-
-	bridged map[carrier]bool // before the change
 }
-
-// carrier is a host that may carry ports of a subnet.
-type carrier struct{ host, subnet string }
 
 // Touch adds what depends on one object of the change, of which one of before and after
 // is nil if it is created or deleted. It is to be called for every object twice: with
@@ -45,15 +42,11 @@ func (c *Concern) port(w *intent.World, o intent.Object) {
 	if p == nil {
 		return
 	}
-	// With the first port of a subnet comes its bridge, and what is known of its VPC.
 	for _, host := range p.Carriers() {
-		at, now := carrier{host, p.Subnet}, w.Carried(host, p.Subnet) > 0
-		if before, seen := c.bridged[at]; seen && before != now {
+		// With the first ports of a subnet comes its bridge, and what is known of its
+		// VPC; with the last they go.
+		if w.Carried(host, p.Subnet) == 0 {
 			c.whole(host)
-		} else if !seen && c.bridged == nil {
-			c.bridged = map[carrier]bool{at: now}
-		} else if !seen {
-			c.bridged[at] = now
 		}
 	}
 	if w.Ports[p.Name] != p {
@@ -61,10 +54,10 @@ func (c *Concern) port(w *intent.World, o intent.Object) {
 	}
 	for _, host := range p.Carriers() {
 		c.part(host, PortKey(p.Name))
+		// With the first port of a namespace comes its default route.
 		if p.Attach.Namespace == "" {
 			continue
 		}
-		// With the first port of a namespace comes its default route.
 		for _, other := range w.Guests(host, p.Attach.Namespace) {
 			c.part(host, PortKey(other.Name))
 		}
@@ -82,12 +75,23 @@ func (c *Concern) port(w *intent.World, o intent.Object) {
 }
 
 func (c *Concern) subnet(w *intent.World, before, after intent.Object) {
-	c.bases(w)
 	old, _ := before.(*intent.Subnet)
 	now, _ := after.(*intent.Subnet)
+	for _, s := range []*intent.Subnet{old, now} {
+		if s == nil {
+			continue
+		}
+		c.all(w, SubnetKey(s.Name))
+		c.part(s.Router, Base) // NAT
+		// The ends of the VPC's addresses are as many as no subnet takes whole.
+		if v := w.VPCs[s.VPC]; v != nil && slices.Contains(v.CIDRs, s.CIDR) {
+			c.all(w, Base)
+		}
+	}
 	if old == nil || now == nil {
 		return // it has no ports
 	}
+	c.all(w, Base)
 	if old.Router != now.Router {
 		c.whole(old.Router)
 		c.whole(now.Router)
@@ -100,7 +104,7 @@ func (c *Concern) subnet(w *intent.World, before, after intent.Object) {
 }
 
 func (c *Concern) vpc(w *intent.World, before, after intent.Object) {
-	c.bases(w)
+	c.all(w, Base)
 	old, _ := before.(*intent.VPC)
 	now, _ := after.(*intent.VPC)
 	if old != nil && now != nil && (old.Mode != now.Mode || old.Table != now.Table) {
@@ -111,25 +115,41 @@ func (c *Concern) vpc(w *intent.World, before, after intent.Object) {
 }
 
 func (c *Concern) node(w *intent.World, before, after intent.Object) {
-	c.bases(w)
 	old, _ := before.(*intent.Node)
 	now, _ := after.(*intent.Node)
-	if old == nil || now == nil {
-		return // it carries no ports
+	for _, n := range []*intent.Node{old, now} {
+		if n != nil {
+			c.whole(n.Name)
+			c.router(w, n)
+		}
 	}
-	c.whole(now.Name)
-	if old.Address == now.Address {
-		return
+	for _, n := range w.Nodes {
+		if n.Role == intent.RoleRouter {
+			c.part(n.Name, Base) // what it does not translate
+		}
+	}
+	if old == nil || now == nil || old.Address == now.Address {
+		return // without a change of address, its ports are where they were
 	}
 	for _, p := range w.PortsOn(now.Name) {
 		c.port(w, p)
 	}
 }
 
-// bases adds the part of every node that is no port's.
-func (c *Concern) bases(w *intent.World) {
+// router adds what leads to the node's subnets, if it is the router of any.
+func (c *Concern) router(w *intent.World, n *intent.Node) {
+	for _, s := range w.Subnets {
+		if s.Router == n.Name {
+			c.all(w, SubnetKey(s.Name))
+			c.all(w, Base) // default routes
+		}
+	}
+}
+
+// all adds a part of every node.
+func (c *Concern) all(w *intent.World, key Key) {
 	for name := range w.Nodes {
-		c.part(name, Base)
+		c.part(name, key)
 	}
 }
 

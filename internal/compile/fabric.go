@@ -13,15 +13,15 @@ var anywhere = netip.MustParsePrefix("0.0.0.0/0")
 func (b *builder) host() {
 	b.underlay()
 	var local []*intent.Subnet
-	for _, s := range b.world.AllSubnets() {
-		if b.world.Carried(b.node.Name, s.Name) > 0 && b.world.VPCs[s.VPC] != nil {
+	for _, s := range b.world.SubnetsOn(b.node.Name, "") {
+		if b.world.VPCs[s.VPC] != nil {
 			local = append(local, s)
 		}
 	}
 	for _, s := range local {
 		b.bridge(s)
 	}
-	b.mainTable()
+	b.unreachableVPCs(netstate.MainTable)
 	b.underlayTable()
 	for _, s := range local {
 		b.subnetTable(s)
@@ -44,6 +44,11 @@ func (b *builder) bridge(s *intent.Subnet) {
 	// proxy_arp answers for what lies beyond other interfaces, proxy_arp_pvlan for
 	// what lies beyond this one: its isolated ports (arp_fwd_pvlan, net/ipv4/arp.c).
 	b.sysctl("1", conf+"forwarding", conf+"proxy_arp", conf+"proxy_arp_pvlan")
+	// Beside policy rules the kernel looks every sender up in the routes, even where the
+	// reverse-path filter is off, unless local senders are welcome (fib_validate_source,
+	// net/ipv4/fib_frontend.c). antispoof has checked the sender already, and better.
+	b.sysctl("1", conf+"accept_local")
+	b.sysctl("0", conf+"rp_filter")
 	b.sysctl("0", conf+"send_redirects", conf+"accept_redirects")
 	// The kernel would wait up to 0.8 s before it answers for somebody else.
 	b.sysctl("0", "net/ipv4/neigh/"+dev+"/proxy_delay")
@@ -107,13 +112,17 @@ func (b *builder) via(table uint32, dst netip.Prefix, s *intent.Subnet, src neti
 	b.route(route)
 }
 
-// mainTable lets the host itself reach every port. It speaks from its underlay
+// toSubnet leads to the subnet's router what no more exact route does: from the host
+// itself, and from the ports of the subnet's VPC. The host speaks from its underlay
 // address: the bridge's is the same on all hosts, so answers would not come back.
-func (b *builder) mainTable() {
-	for _, s := range b.world.AllSubnets() {
-		b.via(netstate.MainTable, s.CIDR.Prefix, s, b.node.Address.Addr)
+func (b *builder) toSubnet(s *intent.Subnet) {
+	b.via(netstate.MainTable, s.CIDR.Prefix, s, b.node.Address.Addr)
+	if b.world.VPCs[s.VPC] == nil {
+		return
 	}
-	b.unreachableVPCs(netstate.MainTable)
+	for _, local := range b.world.SubnetsOn(b.node.Name, s.VPC) {
+		b.via(local.Table, s.CIDR.Prefix, s, netip.Addr{})
+	}
 }
 
 // underlayTable is for packets from other machines: they reach the ports that are
@@ -126,18 +135,13 @@ func (b *builder) underlayTable() {
 }
 
 // subnetTable is what the ports of a subnet can reach beside the ports that the VPC's
-// table has: the rest of the VPC and the world through routers, other VPCs not.
+// table has, and the VPC's subnets: the world through the router, other VPCs not.
 func (b *builder) subnetTable(s *intent.Subnet) {
-	for _, other := range b.world.SubnetsOf(s.VPC) {
-		b.via(s.Table, other.CIDR.Prefix, other, netip.Addr{})
-	}
 	for _, v := range b.world.AllVPCs() {
-		kind := netstate.Prohibit
 		if v.Name == s.VPC {
-			kind = netstate.Unreachable
-		}
-		for _, c := range v.CIDRs {
-			b.route(netstate.Route{Table: s.Table, Dst: c.Prefix, Type: kind})
+			b.endVPC(s.Table, v, netstate.Unreachable, true)
+		} else {
+			b.endVPC(s.Table, v, netstate.Prohibit, false)
 		}
 	}
 	b.via(s.Table, anywhere, s, netip.Addr{})

@@ -1,7 +1,6 @@
 package compile
 
 import (
-	"sarn/internal/intent"
 	"sarn/internal/netstate"
 )
 
@@ -14,10 +13,10 @@ const (
 // nat gives subnets that ask for it the router's own address towards the world.
 // Which ones is the content of a set: a subnet more or less never changes a rule.
 // Towards the fabric itself (the VPCs and the nodes) addresses stay as they are.
-func (b *builder) nat(mine []*intent.Subnet) {
+func (b *builder) nat() {
 	private := netstate.Set{Name: "nat", KeyType: "ipv4_addr", Interval: true}
-	for _, s := range mine {
-		if s.NAT {
+	for _, s := range b.world.AllSubnets() {
+		if s.Router == b.node.Name && s.NAT {
 			private.Elements = append(private.Elements, s.CIDR.String())
 		}
 	}

@@ -3,28 +3,18 @@ package compile
 import (
 	"sarn/internal/intent"
 	"sarn/internal/netstate"
-
-	"net/netip"
 )
 
-// router compiles what a node that owns gateways holds beside the routes to ports.
+// router compiles what a node that owns gateways holds beside what is there for
+// subnets and ports.
 func (b *builder) router() {
 	b.underlay()
 	if b.separateUplink() {
 		b.own.Links = append(b.own.Links, netstate.Link{Name: b.node.Uplink})
 		b.sysctl("1", "net/ipv4/conf/"+b.node.Uplink+"/forwarding")
 	}
-	var mine []*intent.Subnet
-	for _, s := range b.world.AllSubnets() {
-		if s.Router != b.node.Name {
-			b.via(netstate.MainTable, s.CIDR.Prefix, s, netip.Addr{})
-			continue
-		}
-		mine = append(mine, s)
-		b.gateway(s)
-	}
 	b.unreachableVPCs(netstate.MainTable)
-	b.nat(mine)
+	b.nat()
 }
 
 func (b *builder) separateUplink() bool {

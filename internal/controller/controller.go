@@ -35,6 +35,8 @@ type Controller struct {
 	writing  chan struct{} // capacity 1: held by the change that is being written
 
 	heartbeat time.Duration // of node streams
+	absence   time.Duration // after which a node's word is not waited for
+	began     time.Time     // when nodes could first come
 	addresses []string      // that it listens on; set before ready
 
 	mu       sync.RWMutex
@@ -44,6 +46,7 @@ type Controller struct {
 	concern  compile.Concern // of what came since
 	moving   map[string]bool // ports on their way from one host to another
 	nodes    map[string]*node
+	distant  distant
 	moved    chan struct{} // closed, and replaced, when any of the above changes
 }
 
@@ -55,8 +58,8 @@ func New(cfg Config, deps Deps) (*Controller, error) {
 	return &Controller{
 		cfg: cfg, store: deps.Store, log: deps.Log,
 		ready: make(chan struct{}), stopping: make(chan struct{}), writing: make(chan struct{}, 1),
-		heartbeat: 15 * time.Second,
-		ledger:    newLedger(), nodes: map[string]*node{}, moved: make(chan struct{}),
+		heartbeat: 15 * time.Second, absence: absence,
+		ledger: newLedger(), nodes: map[string]*node{}, moved: make(chan struct{}),
 	}, nil
 }
 
@@ -77,6 +80,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		return err
 	}
 	c.tell()
+	c.began = time.Now()
 
 	// Changes that are under way when ctx ends still need the watch.
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -90,6 +94,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	})
 	wg.Go(func() { c.tellLoop(inner) })
 	wg.Go(func() { c.moveLoop(inner) })
+	wg.Go(func() { c.watchAbsence(inner) })
 	for _, d := range doors {
 		wg.Go(func() {
 			if err := d.serve(); err != nil {
@@ -191,7 +196,8 @@ func (c *Controller) apply(b store.Batch) error {
 	for _, o := range b.Puts {
 		c.ledger.put(o)
 	}
-	for _, o := range c.ledger.settle() {
+	entering := func(o intent.Object) { c.concern.Touch(c.ledger.world, nil, o) }
+	for _, o := range c.ledger.settle(entering) {
 		before, after = append(before, nil), append(after, o)
 	}
 	touch()

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"maps"
+	"time"
 
 	"sarn/internal/api"
 	"sarn/internal/compile"
@@ -64,23 +65,14 @@ func (c *Controller) follow(name, have string) (f *follower, leave func(), err e
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		delete(n.followers, f)
+		n.left = time.Now()
 		c.broadcast()
 	}, nil
 }
 
-func (c *Controller) fingerprint(name string) string {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	var f netstate.Fingerprint
-	for _, k := range compile.Keys(c.ledger.world, name) {
-		f.Add(string(k), compile.Part(c.ledger.world, name, k))
-	}
-	return f.String()
-}
-
 // next returns the follower's next event, and whether the stream ends with it.
 func (c *Controller) next(f *follower) (e api.NodeEvent, last bool) {
-	keys, e, last := c.take(f)
+	keys, e, last := c.take(f, c.keys(f))
 	if len(keys) == 0 {
 		return e, last
 	}
@@ -93,13 +85,27 @@ func (c *Controller) next(f *follower) (e api.NodeEvent, last bool) {
 	return e, last
 }
 
-// take takes from the follower what the next event is to hold.
-func (c *Controller) take(f *follower) (keys []compile.Key, e api.NodeEvent, last bool) {
+// keys lists all parts of the node if the follower's next event begins anew. That can
+// take long, so it holds up nobody: a part that comes meanwhile is told of by itself.
+func (c *Controller) keys(f *follower) []compile.Key {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if !f.whole {
+		return nil
+	}
+	return compile.Keys(c.ledger.world, f.name)
+}
+
+// take takes from the follower what the next event is to hold, and all if it begins anew.
+func (c *Controller) take(f *follower, all []compile.Key) (keys []compile.Key, e api.NodeEvent, last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e = api.NodeEvent{Revision: f.node.wanted, Whole: f.whole}
 	if f.whole && !f.last {
-		f.backlog = compile.Keys(c.ledger.world, f.name)
+		if all == nil { // it does only since they were listed
+			all = compile.Keys(c.ledger.world, f.name)
+		}
+		f.backlog = all
 	}
 	for k := range f.fresh {
 		f.backlog = append(f.backlog, k)

@@ -158,11 +158,12 @@ func (c *Controller) serveStatus(h huma.API) {
 	huma.Register(h, huma.Operation{
 		OperationID: "wait", Method: http.MethodGet, Path: "/v1/wait", Tags: []string{"status"},
 		Summary: "Wait for the nodes", Description: "Answers when every node has applied and verified what it should hold at the revision.",
+		DefaultStatus: http.StatusNoContent,
 		Responses: map[string]*huma.Response{"504": {
 			Description: "The time ran out first.",
 			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: late}},
 		}},
-	}, func(ctx context.Context, in *waitInput) (*body[[]api.NodeStatus], error) {
+	}, func(ctx context.Context, in *waitInput) (*struct{}, error) {
 		d, err := time.ParseDuration(in.Timeout)
 		if err != nil || d < 0 || d > maxWait {
 			return nil, huma.Error422UnprocessableEntity(fmt.Sprintf("timeout %q is not a time up to %s; write it like 30s", in.Timeout, maxWait))
@@ -171,17 +172,16 @@ func (c *Controller) serveStatus(h huma.API) {
 		defer cancel()
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
-		statuses, err := c.Wait(ctx, in.Revision)
-		if err != nil {
+		if err = c.Wait(ctx, in.Revision); err != nil {
 			err = context.Cause(ctx)
 		}
 		if errors.Is(err, context.DeadlineExceeded) {
-			p := &lateProblem{Statuses: statuses}
+			p := &lateProblem{Statuses: c.Status()}
 			p.Status, p.Title = http.StatusGatewayTimeout, http.StatusText(http.StatusGatewayTimeout)
 			p.Detail = fmt.Sprintf("after %s not every node holds revision %d", d, in.Revision)
 			return nil, p
 		}
-		return &body[[]api.NodeStatus]{statuses}, problem(err)
+		return nil, problem(err)
 	})
 }
 

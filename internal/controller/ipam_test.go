@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"sarn/internal/api"
+	"sarn/internal/compile"
 	"sarn/internal/intent"
 	"sarn/internal/store"
 )
@@ -366,6 +367,28 @@ func TestOutsideStaysOutside(t *testing.T) {
 		if l.outside[intent.RefOf(twin)] == nil || l.world.Ports["vm1"] == nil || len(l.outside) != 1 {
 			t.Fatal("judging a change has exchanged the two")
 		}
+	}
+}
+
+// TestFirstPortComesIn: the host of a port that gets its address late makes its bridge.
+func TestFirstPortComesIn(t *testing.T) {
+	c, err := New(Config{Socket: "x"}, Deps{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ledger = baseLedger(t)
+	twin := objects(t, "{kind: Port, name: zz, subnet: net1, node: host2, address: 10.10.10.10, mac: '02:00:00:00:00:09', attach: {type: tap}}")
+	for _, b := range []store.Batch{
+		{Revision: 2, Puts: twin},
+		{Revision: 3, Deletes: []intent.Ref{{Kind: intent.KindPort, Name: "vm1"}}},
+	} {
+		c.concern = compile.Concern{}
+		if err := c.apply(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.ledger.world.Ports["zz"] == nil || !c.concern.Whole["host2"] || c.concern.Whole["host1"] {
+		t.Errorf("with the first port of a subnet on host2, whole nodes change: %v", c.concern.Whole)
 	}
 }
 

@@ -114,8 +114,8 @@ func whole(o intent.Object) bool {
 }
 
 // settle gives those that owe what has become free, takes in those outside whose
-// addresses have, and returns these.
-func (l *ledger) settle() (in []intent.Object) {
+// addresses have, and returns these. It calls entering before one may come in.
+func (l *ledger) settle(entering func(intent.Object)) (in []intent.Object) {
 	for _, o := range byRank(maps.Values(l.owing)) {
 		if len(l.take(o)) == 0 {
 			delete(l.owing, intent.RefOf(o))
@@ -124,6 +124,7 @@ func (l *ledger) settle() (in []intent.Object) {
 	for _, o := range byRank(maps.Values(l.outside)) {
 		ref := intent.RefOf(o)
 		delete(l.outside, ref)
+		entering(o)
 		l.put(o)
 		if l.outside[ref] == nil {
 			in = append(in, o)

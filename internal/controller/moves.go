@@ -12,9 +12,10 @@ import (
 
 // A port moves in three steps, each a change of its intent. Admission makes the first,
 // when somebody gives the port another node: both hosts carry it. When the new host has
-// applied that, packets are switched to it. When all nodes that are connected have
-// applied that, the old host lets go. What has been done is in the store, so that a
-// controller that starts anew goes on with it.
+// applied that, packets are switched to it. When all nodes have applied that, but for
+// those that are away for longer than it takes to start anew, the old host lets go.
+// What has been done is in the store, so that a controller that starts anew goes on
+// with it.
 
 // noteMove keeps account of the ports that move. The caller holds mu.
 func (c *Controller) noteMove(before, after intent.Object) {
@@ -26,9 +27,29 @@ func (c *Controller) noteMove(before, after intent.Object) {
 	}
 }
 
+// absence is how long a node may be away before moves go on without it: longer than an
+// agent waits before it tries again to reach its controller.
+const absence = 10 * time.Second
+
+// watchAbsence has moves looked at again and again while there are any, since time alone
+// may let them go on, until ctx ends.
+func (c *Controller) watchAbsence(ctx context.Context) {
+	var pause time.Duration
+	for c.await(ctx, func() bool { pause = c.absence / 10; return len(c.moving) > 0 }) == nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+			c.mu.Lock()
+			c.broadcast()
+			c.mu.Unlock()
+		}
+	}
+}
+
 // moveLoop takes the steps of moves, as the nodes' reports allow, until ctx ends.
 func (c *Controller) moveLoop(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		var ready []intent.Object
 		var at int64
 		err := c.await(ctx, func() bool {
@@ -101,14 +122,23 @@ func (c *Controller) holds(node string, revision int64) bool {
 	return n != nil && len(n.followers) > 0 && n.report.Revision >= revision
 }
 
-// allHold reports whether all nodes that know the port, and are connected, know where it
-// is now.
+// allHold reports whether all nodes that know the port know where it is now. The old
+// host may be away: it lets go when it comes back. Others still send to the old host,
+// maybe, while they are away, so they are waited for unless that takes too long.
 func (c *Controller) allHold(p *intent.Port) bool {
 	var concern compile.Concern
 	concern.Touch(c.ledger.world, nil, p)
 	knows := func(node string) bool {
 		n := c.nodes[node]
-		return n == nil || len(n.followers) == 0 || n.report.Revision >= p.Revision
+		switch {
+		case n == nil:
+			return time.Since(c.began) >= c.absence
+		case len(n.followers) > 0 || n.report.Revision >= p.Revision:
+			return n.report.Revision >= p.Revision
+		case node == p.Move.From:
+			return true
+		}
+		return time.Since(n.left) >= c.absence && time.Since(c.began) >= c.absence
 	}
 	for node := range concern.Whole {
 		if !knows(node) {

@@ -50,7 +50,7 @@ func TestMove(t *testing.T) {
 	}
 	moved := make(chan error, 1)
 	go func() {
-		_, err := r.client.Wait(context.Background(), 0, time.Minute)
+		err := r.client.Wait(context.Background(), 0, time.Minute)
 		moved <- err
 	}()
 

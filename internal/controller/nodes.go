@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"sarn/internal/api"
 	"sarn/internal/compile"
@@ -30,6 +31,7 @@ type node struct {
 	wanted    int64  // revision at which what it should hold last changed; 0: never told
 	base      string // fingerprint of its part compile.Base
 	followers map[*follower]struct{}
+	left      time.Time      // when the last follower left, if one ever did
 	report    api.NodeReport // the last one; its revision and time those of the last success
 }
 
@@ -151,10 +153,6 @@ func (c *Controller) report(name string, r api.NodeReport) error {
 func (c *Controller) Status() []api.NodeStatus {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	return c.status()
-}
-
-func (c *Controller) status() []api.NodeStatus {
 	all := make([]api.NodeStatus, 0, len(c.ledger.world.Nodes))
 	for name, o := range c.ledger.world.Nodes {
 		s := api.NodeStatus{Node: name, Role: string(o.Role), Ports: c.ledger.world.CountOn(name)}
@@ -170,33 +168,56 @@ func (c *Controller) status() []api.NodeStatus {
 	return all
 }
 
-// Wait returns when every node holds, verified, what the revision wants of it, and the
-// ports that move have arrived, or when ctx ends. Later changes do not prolong it.
-func (c *Controller) Wait(ctx context.Context, revision int64) ([]api.NodeStatus, error) {
+// Wait returns when every node has applied and verified what the revision wants of it,
+// and the ports that move have arrived, or when ctx ends. Later changes do not prolong it.
+func (c *Controller) Wait(ctx context.Context, revision int64) error {
 	if err := c.await(ctx, func() bool { return c.told >= revision }); err != nil {
-		return c.Status(), err
+		return err
 	}
 	c.mu.RLock()
 	moving := maps.Clone(c.moving)
 	c.mu.RUnlock()
 	err := c.await(ctx, func() bool {
+		under := len(moving)
 		maps.DeleteFunc(moving, func(port string, _ bool) bool { return !c.moving[port] })
+		if len(moving) < under {
+			revision = c.revision // the last step of a move is a change too
+		}
 		return len(moving) == 0 && c.told >= revision
 	})
 	if err != nil {
-		return c.Status(), err
+		return err
 	}
-	goal := map[string]int64{}
-	for _, s := range c.Status() {
-		goal[s.Node] = s.Wanted
-	}
-	var last []api.NodeStatus
-	err = c.await(ctx, func() bool {
-		last = c.status()
-		return !slices.ContainsFunc(last, func(s api.NodeStatus) bool {
-			wanted, asked := goal[s.Node]
-			return asked && (s.Applied < wanted || s.Error != "")
-		})
+	behind := c.behind()
+	return c.await(ctx, func() bool {
+		// As long as one is behind, each report costs a look at that one alone.
+		for name, wanted := range behind {
+			if !c.reached(name, wanted) {
+				return false
+			}
+			delete(behind, name)
+		}
+		return true
 	})
-	return last, err
+}
+
+// behind returns the nodes that do not hold what they should, and at which revision they
+// should.
+func (c *Controller) behind() map[string]int64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	behind := map[string]int64{}
+	for name, n := range c.nodes {
+		if !c.reached(name, n.wanted) {
+			behind[name] = n.wanted
+		}
+	}
+	return behind
+}
+
+// reached reports whether the node holds, verified, what was wanted of it at the
+// revision, or is not there any more. The caller holds mu.
+func (c *Controller) reached(name string, wanted int64) bool {
+	n := c.nodes[name]
+	return n == nil || n.report.Revision >= wanted && n.report.Error == ""
 }

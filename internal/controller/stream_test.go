@@ -19,8 +19,8 @@ func TestFollow(t *testing.T) {
 	host1, _ := r.follow(t, "host1", "")
 	host2, _ := r.follow(t, "host2", "")
 	first1, first2 := next(t, host1), next(t, host2)
-	if !first1.Whole || first1.Parts["node"] == nil || len(first1.Parts) != 3 || first1.Revision != r.status(t, "host1").Wanted {
-		t.Errorf("first event is %+v, want the node's and two ports' parts at the wanted revision", first1)
+	if !first1.Whole || first1.Parts["node"] == nil || len(first1.Parts) != 4 || first1.Revision != r.status(t, "host1").Wanted {
+		t.Errorf("first event is %+v, want the node's, a subnet's and two ports' parts at the wanted revision", first1)
 	}
 	if s := r.status(t, "host1"); !s.Connected || s.Ports != 2 {
 		t.Errorf("status is %+v, want a connected node of two ports", s)
@@ -87,7 +87,7 @@ func TestLargeState(t *testing.T) {
 			break
 		}
 	}
-	if lines < 3 || parts["port p7"] != nil || len(parts) != 1+2+2*most+9 {
+	if lines < 3 || parts["port p7"] != nil || len(parts) != 1+2+2+2*most+9 {
 		t.Errorf("%d lines brought %d parts", lines, len(parts))
 	}
 	if have := fingerprint(api.NodeEvent{Parts: parts}); have != r.fingerprint("router") {
@@ -109,8 +109,29 @@ func TestFollowResumes(t *testing.T) {
 	quit()
 	r.apply(t, change(t, "", "port/vm2"))
 	events, _ = r.follow(t, "host1", fingerprint(first))
-	if e := next(t, events); !e.Whole || len(e.Parts) != 2 {
+	if e := next(t, events); !e.Whole || len(e.Parts) != 3 {
 		t.Errorf("resumed with %+v, want the new state", e)
+	}
+}
+
+// TestFingerprintOfDirectHosts compares what hosts of a direct VPC are told with what the
+// controller, which does not go through all of it, takes them to have.
+func TestFingerprintOfDirectHosts(t *testing.T) {
+	r := run(t, t.TempDir())
+	r.apply(t, change(t, base))
+	r.apply(t, change(t, "{kind: VPC, name: main, cidrs: [10.10.0.0/16], mode: direct}"))
+	r.apply(t, change(t, "{kind: Port, name: vm3, subnet: net1, node: host2}\n---\n{kind: Port, name: vm4, subnet: net1, node: host2}"))
+	for range 2 {
+		for _, name := range []string{"host1", "host2", "router"} {
+			events, quit := r.follow(t, name, "")
+			first := next(t, events)
+			quit()
+			if have := fingerprint(first); have != r.fingerprint(name) {
+				t.Errorf("%s has %s and the controller thinks %s", name, have, r.fingerprint(name))
+			}
+		}
+		// A port that moves is carried by both hosts.
+		r.apply(t, change(t, "{kind: Port, name: vm1, subnet: net1, node: host2}"))
 	}
 }
 

@@ -127,7 +127,7 @@ func (i Intent) routes() bool {
 }
 
 // interfaces returns the devices, bridges apart, that a State has something forwarded
-// from, the underlay's first: it alone has its reverse-path filter set.
+// from, the underlay's first: beside the bridges it alone has its reverse-path filter set.
 func (i Intent) interfaces() []string {
 	var devices []string
 	if i.State == nil {
@@ -135,7 +135,7 @@ func (i Intent) interfaces() []string {
 	}
 	for _, s := range i.State.Sysctls {
 		device, ok := strings.CutPrefix(s.Name, "net/ipv4/conf/")
-		if d, filtered := strings.CutSuffix(device, "/rp_filter"); ok && filtered {
+		if d, filtered := strings.CutSuffix(device, "/rp_filter"); ok && filtered && !strings.HasPrefix(d, netstate.BridgePrefix) {
 			devices = slices.Insert(devices, 0, d)
 		}
 		if d, forwards := strings.CutSuffix(device, "/forwarding"); ok && forwards && !strings.HasPrefix(d, netstate.BridgePrefix) {

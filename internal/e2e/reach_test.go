@@ -3,39 +3,30 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"os"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
+	"sarn/internal/intent"
 	"sarn/internal/reach"
 )
 
-// drawn is a random fabric: its lab's file, and who sends to whom.
-type drawn struct {
-	yaml  string
-	pairs [][2]string
-}
-
-// mostPairs is how many pairs of a fabric are tried: a trace is a process each.
-const mostPairs = 90
+// mostTraced is how many pairs `sarn trace` is asked about: each is a process.
+const mostTraced = 12
 
 // drawFabric draws a small fabric: hosts and routers on a LAN, an internet behind the
-// routers, VPCs of a subnet or two, ports anywhere.
-func drawFabric(r *rand.Rand) drawn {
-	var from []string
+// routers, VPCs of a subnet or two, ports anywhere. It returns the file of its lab.
+func drawFabric(r *rand.Rand) string {
 	var machines, docs strings.Builder
 	doc := func(format string, args ...any) { fmt.Fprintf(&docs, "---\n"+format+"\n", args...) }
 	hosts, routers := 2+r.IntN(2), 1+r.IntN(2)
 	for i := range hosts {
 		doc("{kind: Node, name: host%d, role: host, address: 192.168.56.%d, interface: eth0}", i, 10+i)
-		from = append(from, fmt.Sprintf("host%d", i))
 	}
 	for i := range routers {
 		fmt.Fprintf(&machines, `  - name: router%[1]d
@@ -45,12 +36,10 @@ func drawFabric(r *rand.Rand) drawn {
     gateway: 203.0.113.1
 `, i, 100+i)
 		doc("{kind: Node, name: router%d, role: router, address: 192.168.56.%d, interface: eth0, uplink: eth1}", i, 100+i)
-		from = append(from, fmt.Sprintf("router%d", i))
 	}
 	var subnets []string
-	vpcs := 2 + r.IntN(2)
-	for v := range vpcs {
-		doc("{kind: VPC, name: v%d, cidrs: [10.%d.0.0/16, 10.%d.0.0/20]}", v, 10+v, 20+v)
+	for v := range 2 + r.IntN(2) {
+		doc("{kind: VPC, name: v%d, cidrs: [10.%d.0.0/16, 10.%d.0.0/20], mode: %s}", v, 10+v, 20+v, pick(r, modes))
 		for s := range 1 + r.IntN(2) {
 			name := fmt.Sprintf("v%ds%d", v, s)
 			// The internet has a way back to what is not translated by one router alone.
@@ -61,29 +50,9 @@ func drawFabric(r *rand.Rand) drawn {
 		}
 	}
 	for i := range 6 {
-		name := fmt.Sprintf("p%d", i)
-		doc("{kind: Port, name: %s, subnet: %s, node: host%d}", name, subnets[r.IntN(len(subnets))], r.IntN(hosts))
-		from = append(from, name)
+		doc("{kind: Port, name: p%d, subnet: %s, node: host%d}", i, pick(r, subnets), r.IntN(hosts))
 	}
-	nobodys := []string{"10.10.0.14", "10.11.5.5", fmt.Sprintf("10.%d.0.1", 10+vpcs-1)}
-	to := append(slices.Clone(from), nobodys...)
-	if routers == 1 {
-		from = append(from, internet)
-	}
-	to = append(to, internet)
-	var d drawn
-	for _, a := range from {
-		for _, b := range to {
-			// How hosts reach the internet is their own affair.
-			outside := a == internet || b == internet
-			if a != b && (!outside || !strings.HasPrefix(a, "host") && !strings.HasPrefix(b, "host")) {
-				d.pairs = append(d.pairs, [2]string{a, b})
-			}
-		}
-	}
-	r.Shuffle(len(d.pairs), func(i, j int) { d.pairs[i], d.pairs[j] = d.pairs[j], d.pairs[i] })
-	d.pairs = d.pairs[:min(len(d.pairs), mostPairs)]
-	d.yaml = fmt.Sprintf(`kind: Lab
+	return fmt.Sprintf(`kind: Lab
 name: drawn
 networks: [{name: lan, cidr: 192.168.56.0/24}, {name: wan, cidr: 203.0.113.0/24}]
 machines:
@@ -91,7 +60,46 @@ machines:
     interfaces: [{name: eth0, network: wan, address: 203.0.113.1}]
     gateway: 203.0.113.100
 %s`, machines.String(), docs.String())
-	return d
+}
+
+// modes are those of a VPC.
+var modes = []intent.Mode{intent.ModeRouter, intent.ModeDirect}
+
+func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
+
+// pair is who sends, and the address that it sends to.
+type pair struct {
+	from string
+	to   netip.Addr
+}
+
+// pairs lists who may send to whom: every node, port and the internet, and to addresses
+// that nobody holds too.
+func pairs(w *intent.World, nobodys []netip.Addr) []pair {
+	at := map[string]netip.Addr{"internet": netip.MustParseAddr(internet)}
+	hosts := hosts(w)
+	for _, n := range w.Nodes {
+		at[n.Name] = n.Address.Addr
+	}
+	for _, p := range w.Ports {
+		at[p.Name] = p.Address.Addr
+	}
+	to := append(slices.Collect(maps.Values(at)), nobodys...)
+	slices.SortFunc(to, netip.Addr.Compare)
+	var all []pair
+	for _, from := range slices.Sorted(maps.Keys(at)) {
+		if from == "internet" && len(w.Nodes)-len(hosts) > 1 {
+			continue // it has a way to one router's subnets only
+		}
+		for _, a := range to {
+			// How hosts reach the internet is their own affair.
+			outside := slices.Contains(hosts, from) && a == at["internet"] || from == "internet" && slices.ContainsFunc(hosts, func(h string) bool { return at[h] == a })
+			if a != at[from] && !outside {
+				all = append(all, pair{from, a})
+			}
+		}
+	}
+	return all
 }
 
 // foretold is what `sarn trace` says of a packet, and what real ones should show then.
@@ -101,20 +109,42 @@ type foretold struct {
 	seen   string // part of what the lab says; the test of allow and hops is the lab's own
 }
 
-// foretell asks `sarn trace` about a packet.
-func (f fabric) foretell(from, to string) foretold {
-	out, code := f.try("trace", from, to, "-o", "json")
+// asked is what `sarn trace` says of a packet.
+func (f fabric) asked(p pair) foretold {
+	f.Helper()
+	from := p.from
+	if from == "internet" {
+		from = internet
+	}
+	out, code := f.try("trace", from, p.to.String(), "-o", "json")
 	var t reach.Trace
 	if err := json.Unmarshal([]byte(out), &t); err != nil {
-		f.Errorf("trace %s %s: exit code %d, %v:\n%s", from, to, code, err, out)
+		f.Fatalf("trace %s %s: exit code %d, %v:\n%s", from, p.to, code, err, out)
 	}
 	if (code == 0) != t.Answered || t.Unknown() {
-		f.Errorf("trace %s %s: exit code %d:\n%s", from, to, code, out)
+		f.Errorf("trace %s %s: exit code %d:\n%s", from, p.to, code, out)
 	}
-	if from == internet {
-		from = "internet"
+	return expect(t, p.from)
+}
+
+// foretell walks a packet without asking anybody.
+func (f fabric) foretell(network *reach.Network, w *intent.World, p pair) foretold {
+	f.Helper()
+	start := reach.Start{Node: p.from}
+	switch {
+	case p.from == "internet":
+		start = reach.Start{Outside: netip.MustParseAddr(internet)}
+	case w.Ports[p.from] != nil:
+		start = reach.Start{Port: p.from}
 	}
-	return expect(t, from)
+	t, err := network.Trace(start, reach.Packet{Destination: p.to})
+	if err != nil {
+		f.Fatalf("trace %s %s: %v", p.from, p.to, err)
+	}
+	if t.Unknown() {
+		f.Errorf("trace %s %s: nobody can tell: %+v", p.from, p.to, t.Request.Verdict)
+	}
+	return expect(*t, p.from)
 }
 
 // expect says what real packets of the member's should show.
@@ -190,57 +220,59 @@ func drawSeed(t *testing.T) uint64 {
 
 // TestReachIsRight holds what reach foretells for random fabrics against real packets:
 // whether each pair's pings are answered, by which way, and if not, who refuses and how.
+// Then the fabric is changed while it runs, and all is compared again.
 // SARN_SEED=N draws the fabrics of an earlier run again.
 func TestReachIsRight(t *testing.T) {
 	seed := drawSeed(t)
 	r := rand.New(rand.NewPCG(seed, 0))
 	for i := range 3 {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
-			d := drawFabric(r)
-			dir := t.TempDir()
-			file, expectations := filepath.Join(dir, "lab.yaml"), filepath.Join(dir, "test.yaml")
-			write := func(file, text string) {
-				if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-					t.Fatal(err)
+			lab := drawFabric(r)
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("SARN_SEED=%d\n%s", seed, lab)
 				}
+			})
+			f := upFile(t, fabric{T: t}.file(lab))
+			f.settled()
+			nobodys := []netip.Addr{
+				netip.MustParseAddr("10.10.0.14"), netip.MustParseAddr("10.11.5.5"), // in the first two VPCs' subnets, and beside them
+				netip.AddrFrom4([4]byte{10, byte(9 + len(f.world().VPCs)), 0, 1}), // the last VPC's gateway
 			}
-			write(file, d.yaml)
-			f := upFile(t, file)
-			all := fewer(f.foretellAll(d))
-			text := "kind: LabTest\nexpect:\n"
-			for _, one := range all {
-				text += one.expect
-			}
-			write(expectations, text)
-			f.compare(all, expectations, false)
-			if t.Failed() {
-				t.Logf("SARN_SEED=%d\n%s", seed, d.yaml)
-			}
+			f.compareAll(r, nobodys, false)
+			nobodys = append(nobodys, f.changeAll(r)...)
+			f.compareAll(r, nobodys, true)
 		})
 	}
 }
 
-// foretellAll asks about every pair, a few at a time.
-func (f fabric) foretellAll(d drawn) []foretold {
-	all := make([]foretold, len(d.pairs))
-	room := make(chan struct{}, runtime.NumCPU())
-	var wg sync.WaitGroup
-	for i, pair := range d.pairs {
-		room <- struct{}{}
-		wg.Go(func() {
-			all[i] = f.foretell(pair[0], pair[1])
-			<-room
-		})
-	}
-	wg.Wait()
-	return all
-}
-
-// compare sends the packets. Who refuses must be heard, unless many refusals of answers
-// may have used up what a kernel sends.
-func (f fabric) compare(all []foretold, expectations string, quiet bool) {
+// compareAll foretells and sends for every pair. quiet is compare's.
+func (f fabric) compareAll(r *rand.Rand, nobodys []netip.Addr, quiet bool) {
 	f.Helper()
-	out, _ := f.try("lab", "test", expectations, "-o", "json")
+	w := f.world()
+	network, all := f.network(w, nil), pairs(w, nobodys)
+	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	foretells := make([]foretold, len(all))
+	for i, p := range all {
+		foretells[i] = f.foretell(network, w, p)
+	}
+	for i, p := range all[:mostTraced] {
+		if got := f.asked(p); got.expect != foretells[i].expect || got.seen != foretells[i].seen {
+			f.Errorf("sarn trace %s %s says %+v, and reach %+v", p.from, p.to, got, foretells[i])
+		}
+	}
+	f.compare(fewer(foretells), quiet)
+}
+
+// compare sends the packets. Who refuses must be heard, unless it is quiet: then many
+// refusals before may have used up what a kernel sends.
+func (f fabric) compare(all []foretold, quiet bool) {
+	f.Helper()
+	text := "kind: LabTest\nexpect:\n"
+	for _, one := range all {
+		text += one.expect
+	}
+	out, _ := f.try("lab", "test", f.file(text), "-o", "json")
 	var verdicts []struct {
 		Seen string
 		OK   bool

@@ -3,14 +3,11 @@ package e2e
 import (
 	"math/rand/v2"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
-	"sarn/internal/api"
 	"sarn/internal/intent"
 	"sarn/internal/netstate"
 	"sarn/internal/reach"
@@ -34,12 +31,19 @@ func gone[T any](list func(*netstate.State) *[]T, is func(T) bool) func(netstate
 
 func routes(s *netstate.State) *[]netstate.Route { return &s.Routes }
 
-func noRule(priority int) func(netstate.Machine) {
-	return gone(func(s *netstate.State) *[]netstate.Rule { return &s.Rules }, func(r netstate.Rule) bool { return r.Priority == priority })
+func noRule(priority int, iif string) func(netstate.Machine) {
+	return gone(func(s *netstate.State) *[]netstate.Rule { return &s.Rules }, func(r netstate.Rule) bool { return r.Priority == priority && r.Iif == iif })
 }
 
 func noRoute(table uint32, dst string) func(netstate.Machine) {
 	return gone(routes, func(r netstate.Route) bool { return r.Table == table && r.Dst.String() == dst })
+}
+
+func blackhole(table uint32, dst string) func(netstate.Machine) {
+	return func(m netstate.Machine) {
+		noRoute(table, dst)(m)
+		m[""].Routes = append(m[""].Routes, netstate.Route{Table: table, Dst: netip.MustParsePrefix(dst), Type: netstate.Blackhole})
+	}
 }
 
 func noAddress(prefix string) func(netstate.Machine) {
@@ -85,16 +89,23 @@ func damages() []damage {
 			sysctl("all/rp_filter", "1")(m)
 			sysctl("enp0s8/rp_filter", "1")(m)
 		}),
-		host("host1", "ip rule del pref 10001", noRule(10001)),
-		host("host2", "ip rule del pref 10000", noRule(10000)),
+		host("host1", "ip rule del pref 10001", noRule(10001, "br_net1")),
+		host("host2", "ip rule del pref 10000", noRule(10000, "enp0s8")),
+		host("host1", "ip rule del pref 5001 iif br_net1", noRule(5001, "br_net1")),
+		host("host2", "ip rule del pref 5001 iif br_net2", noRule(5001, "br_net2")),
+		host("host1", "ip route del 10.10.10.11 table 5001", noRoute(5001, "10.10.10.11/32")),
+		host("host2", "ip route del "+vm3+" table 5001", noRoute(5001, vm3+"/32")),
+		host("host1", "ip route replace blackhole 10.10.20.4 table 5001", blackhole(5001, "10.10.20.4/32")),
+		host("host2", "ip route replace 10.10.10.10 via 192.168.56.101 table 5001", func(m netstate.Machine) {
+			noRoute(5001, "10.10.10.10/32")(m)
+			m[""].Routes = append(m[""].Routes, netstate.Route{Table: 5001, Dst: netip.MustParsePrefix("10.10.10.10/32"),
+				Via: netip.MustParseAddr("192.168.56.101"), Link: "enp0s8"})
+		}),
 		host("host2", "ip route del 10.10.10.0/24 table 10001", noRoute(10001, "10.10.10.0/24")),
 		host("host2", "ip route del default table 10002", noRoute(10002, "0.0.0.0/0")),
 		host("host1", "ip route del 10.10.10.10 table 10000", noRoute(10000, "10.10.10.10/32")),
 		host("router", "ip route del "+vm3, noRoute(netstate.MainTable, vm3+"/32")),
-		host("router", "ip route replace blackhole "+vm4, func(m netstate.Machine) {
-			noRoute(netstate.MainTable, vm4+"/32")(m)
-			m[""].Routes = append(m[""].Routes, netstate.Route{Table: netstate.MainTable, Dst: netip.MustParsePrefix(vm4 + "/32"), Type: netstate.Blackhole})
-		}),
+		host("router", "ip route replace blackhole "+vm4, blackhole(netstate.MainTable, vm4+"/32")),
 		host("router", "ip addr del 10.10.10.1/32 dev lo", noAddress("10.10.10.1/32")),
 		host("host1", "ip addr del 10.10.10.2/32 dev br_net1", func(m netstate.Machine) {
 			noAddress("10.10.10.2/32")(m)
@@ -123,10 +134,12 @@ func TestReachKnowsDamage(t *testing.T) {
 	all := damages()
 	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	i := 0
-	for some := range slices.Chunk(all, 4) {
+	for some := range slices.Chunk(all, 6) {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			f := up(t, "two-hosts.yaml")
-			network := f.network(some)
+			mode := string(pick(r, modes))
+			f.sarn("vpc", "mode", "main", mode, "--wait")
+			network := f.network(f.world(), some)
 			for _, node := range []string{"host1", "host2", "router"} {
 				f.kill(f.pid("agent", node))
 			}
@@ -135,7 +148,7 @@ func TestReachKnowsDamage(t *testing.T) {
 			}
 			f.compareDamaged(network)
 			if t.Failed() {
-				t.Logf("SARN_SEED=%d", seed)
+				t.Logf("SARN_SEED=%d, mode %s", seed, mode)
 				for _, d := range some {
 					t.Logf("%s: %s", d.where, d.line)
 				}
@@ -146,23 +159,9 @@ func TestReachKnowsDamage(t *testing.T) {
 }
 
 // network is the lab's, as its controller has it, but for the damage.
-func (f fabric) network(some []damage) *reach.Network {
+func (f fabric) network(w *intent.World, some []damage) *reach.Network {
 	f.Helper()
-	client, err := api.New(api.Endpoint{Address: "unix://" + filepath.Join(runDir, "labs", f.name, "api.sock")})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(client.Close)
-	w := intent.NewWorld()
-	for _, k := range intent.Kinds {
-		objects, err := client.List(f.Context(), k)
-		if err != nil {
-			f.Fatal(err)
-		}
-		for _, o := range objects {
-			w.Put(o)
-		}
-	}
+	client := f.client()
 	return reach.New(w, func(node string) (netstate.Machine, error) {
 		now, err := client.Compiled(f.Context(), node)
 		for _, d := range some {
@@ -196,13 +195,5 @@ func (f fabric) compareDamaged(network *reach.Network) {
 		}
 	}
 	all = fewer(all)
-	file := filepath.Join(f.TempDir(), "test.yaml")
-	text := "kind: LabTest\nexpect:\n"
-	for _, one := range all {
-		text += one.expect
-	}
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		f.Fatal(err)
-	}
-	f.compare(all, file, true)
+	f.compare(all, true)
 }

@@ -1,5 +1,7 @@
 package graph
 
+import "strings"
+
 // mostBlocks is how many of a VPC's address blocks the legend shows.
 const mostBlocks = 2
 
@@ -10,7 +12,7 @@ func (d *drawing) legend(c *canvas) int {
 	name, blocks, subnet, cidr := 0, 0, 0, 0 // widths of the columns
 	for _, v := range d.VPCs {
 		name = max(name, labelFace.width("VPC "+v.Name)+12)
-		blocks = max(blocks, blocksWidth(v.CIDRs)+18)
+		blocks = max(blocks, v.blocksWidth()+18)
 		for _, s := range v.Subnets {
 			subnet = max(subnet, labelFace.width(s.Name)+10)
 			cidr = max(cidr, monoFace.width(s.CIDR)+10)
@@ -28,7 +30,7 @@ func (d *drawing) legend(c *canvas) int {
 			c.text(monoFace, x, y, "quiet", b)
 			x += monoFace.width(b) + 10
 		}
-		c.text(plainFace, x, y, "quiet", moreOf(v.CIDRs, mostBlocks))
+		c.text(plainFace, x, y, "quiet", v.more())
 		for i, s := range v.Subnets {
 			if i > 0 && i%across == 0 {
 				y += lineHigh
@@ -45,12 +47,21 @@ func (d *drawing) legend(c *canvas) int {
 	return y
 }
 
-func blocksWidth(blocks []string) int {
-	w := plainFace.width(moreOf(blocks, mostBlocks))
-	for _, b := range blocks[:min(len(blocks), mostBlocks)] {
+func (v VPC) blocksWidth() int {
+	w := plainFace.width(v.more())
+	for _, b := range v.CIDRs[:min(len(v.CIDRs), mostBlocks)] {
 		w += monoFace.width(b) + 10
 	}
 	return w
+}
+
+// more is what the legend says of a VPC after its first blocks.
+func (v VPC) more() string {
+	words := moreOf(v.CIDRs, mostBlocks)
+	if v.Direct {
+		words += "  direct"
+	}
+	return strings.TrimSpace(words)
 }
 
 // legendWidth is the least width of the legend.
@@ -58,7 +69,7 @@ func (m *Map) legendWidth() int {
 	name, blocks, subnet := 0, 0, 0
 	for _, v := range m.VPCs {
 		name = max(name, labelFace.width("VPC "+v.Name)+12)
-		blocks = max(blocks, blocksWidth(v.CIDRs)+18)
+		blocks = max(blocks, v.blocksWidth()+18)
 		for _, s := range v.Subnets {
 			subnet = max(subnet, 16+labelFace.width(s.Name)+10+monoFace.width(s.CIDR)+10+plainFace.width("NAT"))
 		}

@@ -19,6 +19,7 @@ type Network struct{ Name, CIDR string }
 type VPC struct {
 	Name    string
 	CIDRs   []string
+	Direct  bool // its hosts send to each other without a router
 	Subnets []Subnet
 }
 
@@ -89,6 +90,7 @@ type State struct {
 type Table struct {
 	Name   string // such as "table 10001"
 	Rule   string // such as "from br_net1"
+	Then   bool   // it is asked for what the tables above have no route to
 	Lost   bool   // the rule should be there and is not
 	Routes []Route
 }

@@ -1,7 +1,7 @@
 package graph
 
 const (
-	mostTables = 8
+	mostTables = 12
 	mostRoutes = 16
 	routeHigh  = 17
 	swatchRoom = 16
@@ -49,10 +49,14 @@ func (t Table) headWidth() int { return labelFace.width(t.Name) + 10 + plainFace
 func (t Table) tall() bool     { return t.headWidth() > 240 }
 
 func (t Table) rule() string {
-	if t.Lost {
-		return t.Rule + ": rule missing"
+	rule := t.Rule
+	if t.Then {
+		rule = "then " + rule
 	}
-	return t.Rule
+	if t.Lost {
+		rule += ": rule missing"
+	}
+	return rule
 }
 
 func (r Route) way() string {
@@ -102,7 +106,11 @@ func (c *card) drawTables(to *canvas, x, y int) int {
 	for i, t := range c.State.Tables[:min(len(c.State.Tables), mostTables)] {
 		if i > 0 {
 			y += 10
-			to.line("rule", x, y, x+w, y)
+			if t.Then {
+				to.add(`<path class="icon" d="M%d %dv8m-3 -3l3 3l3 -3"/>`, x+5, y-4)
+			} else {
+				to.line("rule", x, y, x+w, y)
+			}
 			y += 6
 		}
 		y += 14

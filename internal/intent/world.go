@@ -20,6 +20,7 @@ type World struct {
 	portsIn   map[string]map[string]*Port   // Subnet
 	guests    map[guest]map[string]*Port
 	carried   map[string]map[string]int // Subnet, Node: how many of its ports the node carries
+	carries   map[string]map[string]int // the same, by Node and Subnet
 }
 
 // guest is a network namespace that netns ports of a node end in.
@@ -35,6 +36,7 @@ func NewWorld(objects ...Object) *World {
 		portsIn:   map[string]map[string]*Port{},
 		guests:    map[guest]map[string]*Port{},
 		carried:   map[string]map[string]int{},
+		carries:   map[string]map[string]int{},
 	}
 	for _, o := range objects {
 		w.Put(o)
@@ -84,7 +86,7 @@ func (w *World) Put(o Object) {
 			if o.Attach.Namespace != "" {
 				index(w.guests, guest{node, o.Attach.Namespace}, o.Name, o)
 			}
-			index(w.carried, o.Subnet, node, w.carried[o.Subnet][node]+1)
+			w.count(o.Subnet, node, 1)
 		}
 	}
 }
@@ -105,11 +107,30 @@ func (w *World) Delete(ref Ref) {
 		for _, node := range o.Carriers() {
 			unindex(w.portsOn, node, o.Name)
 			unindex(w.guests, guest{node, o.Attach.Namespace}, o.Name)
-			if w.carried[o.Subnet][node]--; w.carried[o.Subnet][node] == 0 {
-				unindex(w.carried, o.Subnet, node)
-			}
+			w.count(o.Subnet, node, -1)
 		}
 	}
+}
+
+func (w *World) count(subnet, node string, more int) {
+	n := w.carried[subnet][node] + more
+	if n == 0 {
+		unindex(w.carried, subnet, node)
+		unindex(w.carries, node, subnet)
+		return
+	}
+	index(w.carried, subnet, node, n)
+	index(w.carries, node, subnet, n)
+}
+
+// HasSubnet reports whether a subnet of the VPC is the whole address block.
+func (w *World) HasSubnet(vpc string, block CIDR) bool {
+	for _, s := range w.subnetsOf[vpc] {
+		if s.CIDR == block {
+			return true
+		}
+	}
+	return false
 }
 
 // PortsOn lists the ports that the node carries, by name.
@@ -128,12 +149,25 @@ func (w *World) Carried(node, subnet string) int { return w.carried[subnet][node
 
 // CarriesVPC reports whether the node carries a port of the VPC.
 func (w *World) CarriesVPC(node, vpc string) bool {
-	for subnet := range w.subnetsOf[vpc] {
-		if w.carried[subnet][node] > 0 {
+	for subnet := range w.carries[node] {
+		if s := w.Subnets[subnet]; s != nil && s.VPC == vpc {
 			return true
 		}
 	}
 	return false
+}
+
+// SubnetsOn lists the subnets whose ports the node carries, by name: all, or those of
+// the VPC.
+func (w *World) SubnetsOn(node, vpc string) []*Subnet {
+	var all []*Subnet
+	for name := range w.carries[node] {
+		if s := w.Subnets[name]; s != nil && (vpc == "" || s.VPC == vpc) {
+			all = append(all, s)
+		}
+	}
+	slices.SortFunc(all, func(a, b *Subnet) int { return cmp.Compare(a.Name, b.Name) })
+	return all
 }
 
 // HostsOf returns the nodes that carry ports of the VPC.

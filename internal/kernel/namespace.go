@@ -91,32 +91,42 @@ func (k *Kernel) path(name string) (string, error) {
 	return filepath.Join(k.dir, name), nil
 }
 
-// namespaces returns the names of the namespaces in the directory.
-func (k *Kernel) namespaces() ([]string, error) {
+// namespaces returns the names of the namespaces in the directory, and of the files
+// that a crash left where this owner's were or should have been.
+func (k *Kernel) namespaces() (names, leftover []string, err error) {
 	entries, err := os.ReadDir(k.dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list network namespaces: %w", err)
+		return nil, nil, fmt.Errorf("list network namespaces: %w", err)
 	}
-	var names []string
 	for _, e := range entries {
-		if isNamespace(filepath.Join(k.dir, e.Name())) {
+		path := filepath.Join(k.dir, e.Name())
+		if isNamespace(path) {
 			names = append(names, e.Name())
+		} else if e.Type().IsRegular() && k.marked(path) {
+			leftover = append(leftover, e.Name())
 		}
 	}
-	return names, nil
+	return names, leftover, nil
 }
 
-// isNamespace tells a namespace from the empty file that is left where one was.
+// marked reports whether the file is one that addNamespace makes.
+func (k *Kernel) marked(path string) bool {
+	text, err := os.ReadFile(path)
+	return err == nil && string(text) == k.owner.Mark
+}
+
+// isNamespace tells a namespace from the file that is left where one was.
 func isNamespace(path string) bool {
 	var st unix.Statfs_t
 	return unix.Statfs(path, &st) == nil && st.Type == unix.NSFS_MAGIC
 }
 
 // addNamespace does what ip netns add does, except that a namespace that is already
-// there is fine, and so is the empty file that a crash leaves between its two steps.
+// there is fine, and so is the file that a crash leaves between its two steps. That has
+// the owner's mark for its text: without it nobody could tell whose it is.
 func (k *Kernel) addNamespace(ns netstate.Netns) error {
 	path, err := k.path(ns.Name)
 	if err != nil {
@@ -128,14 +138,18 @@ func (k *Kernel) addNamespace(ns netstate.Netns) error {
 	if isNamespace(path) {
 		return nil
 	}
-	f, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE, 0o444)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o444)
 	if err != nil {
 		return err
 	}
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() || st.Size() > 0 {
-		return errors.Join(fmt.Errorf("%s is there and is not a network namespace; remove it", path), err, f.Close())
+	st, err := f.Stat()
+	if err == nil && (!st.Mode().IsRegular() || st.Size() > 0 && !k.marked(path)) {
+		err = fmt.Errorf("%s is there and is not a network namespace; remove it", path)
 	}
-	if err := f.Close(); err != nil {
+	if err == nil {
+		_, err = f.WriteString(k.owner.Mark)
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
 	err = enter(k.own, func() error {

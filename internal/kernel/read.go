@@ -27,7 +27,7 @@ func (k *Kernel) ReadLocal(ctx context.Context, want netstate.Machine) (netstate
 }
 
 func (k *Kernel) read(ctx context.Context, want netstate.Machine, routes bool) (netstate.Machine, error) {
-	names, err := k.namespaces()
+	names, leftover, err := k.namespaces()
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +48,11 @@ func (k *Kernel) read(ctx context.Context, want netstate.Machine, routes bool) (
 		}
 		if name == "" || want[name] != nil || r.state.Alias != "" {
 			have[name] = r.state
+		}
+	}
+	for _, name := range leftover {
+		if want[name] == nil {
+			have[name] = &netstate.State{Alias: k.owner.Mark} // to be deleted
 		}
 	}
 	pair(want, have, ends)

@@ -221,7 +221,7 @@ func (k *sketch) networks() []graph.Network {
 func (k *sketch) vpcs() []graph.VPC {
 	var all []graph.VPC
 	for _, v := range k.objects.VPCs {
-		one := graph.VPC{Name: v.Name}
+		one := graph.VPC{Name: v.Name, Direct: v.Mode == intent.ModeDirect}
 		for _, c := range v.CIDRs {
 			one.CIDRs = append(one.CIDRs, c.String())
 		}

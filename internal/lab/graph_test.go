@@ -28,9 +28,9 @@ machines:
 ---
 {kind: Node, name: h2, role: host, address: 192.168.56.12, interface: eth0}
 ---
-{kind: VPC, name: main, cidrs: [10.10.0.0/16]}
+{kind: VPC, name: main, cidrs: [10.10.0.0/16], mode: router, table: 5001}
 ---
-{kind: VPC, name: other, cidrs: [10.20.0.0/16]}
+{kind: VPC, name: other, cidrs: [10.20.0.0/16], mode: router, table: 5002}
 ---
 {kind: Subnet, name: a, vpc: main, cidr: 10.10.1.0/24, gateway: 10.10.1.1, bridge: 10.10.1.2, router: r1, table: 10001, nat: true}
 ---
@@ -87,16 +87,58 @@ func TestGraphFoldsRoutes(t *testing.T) {
 	text := shown(p.Graph(p.Intent, true).SVG())
 	for _, want := range []string{
 		"table 10000\nfrom eth0\n10.10.1.0/24: 4 VMs\nbr_a\n10.10.0.0/16, 10.20.0.0/16\nunreachable\n",
-		"table 10001\nfrom br_a\n10.10.1.0/24: 4 VMs\nbr_a\n10.10.1.0/24\nvia r1\n10.10.2.0/24\nvia r1\n10.10.0.0/16\nunreachable\n10.20.0.0/16\nprohibit\ndefault\nvia r1\n",
+		"table 5001\nVPC main, from br_a\n10.10.1.0/24: 4 VMs\nbr_a\ntable 10001\nthen from br_a\n10.10.1.0/24\nvia r1\n10.10.2.0/24\nvia r1\n10.10.0.0/16\nunreachable\n10.20.0.0/16\nprohibit\ndefault\nvia r1\n",
 		"table main\neverything else\n10.10.1.0/24: 4 VMs\nvia h1\n10.10.2.9\nvia h2\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the picture lacks\n%s\nin\n%s", want, text)
 		}
 	}
+	p.Intent.VPCs[0].Mode = intent.ModeDirect
+	text = shown(p.Graph(p.Intent, true).SVG())
+	for _, want := range []string{
+		"table 5001\nVPC main, from br_b\n10.10.1.0/24: 4 VMs\nvia h1\n10.10.2.9\nbr_b\ntable 10002\n",
+		"VPC main\n10.10.0.0/16\ndirect\na\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("in direct mode the picture lacks\n%s\nin\n%s", want, text)
+		}
+	}
 	p = smallLab(t, "10", "11", "12")
 	if text := shown(p.Graph(p.Intent, true).SVG()); !strings.Contains(text, "10.10.1.10, .11, .12\nvia h1\n") {
 		t.Errorf("three routes are not on one line:\n%s", text)
+	}
+}
+
+// TestGraphSharesTables draws a VPC's table once for all its bridges, and below it the
+// tables of its subnets, before anything of another VPC.
+func TestGraphSharesTables(t *testing.T) {
+	p := smallLab(t, "10")
+	for _, o := range p.Intent.Ports {
+		o.Node = "h1"
+	}
+	const one = "table 5001\nVPC main, from br_a, br_b\n10.10.1.10\nbr_a\n10.10.2.9\nbr_b\n"
+	const two = "tables 10001, 10002\nthen from br_a, br_b\n10.10.1.0/24\nvia r1\n"
+	text := shown(p.Graph(p.Intent, true).SVG())
+	if !strings.Contains(text, one+two) || strings.Count(text, "5001") != 1 {
+		t.Errorf("the picture lacks\n%s%s\nin\n%s", one, two, text)
+	}
+	for _, s := range p.Intent.Subnets {
+		if s.Name == "b" {
+			s.VPC = "other"
+		}
+	}
+	text = shown(p.Graph(p.Intent, true).SVG())
+	var order []string
+	_, text, _ = strings.Cut(text, "\nh1\n")
+	text, _, _ = strings.Cut(text, "\nh2\n")
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "table") {
+			order = append(order, strings.TrimSpace(line))
+		}
+	}
+	if got := strings.Join(order, ", "); got != "table 5001, table 10001, table 5002, table 10002, table 10000, table main" {
+		t.Errorf("the order is %s", got)
 	}
 }
 
@@ -111,14 +153,14 @@ func TestGraphShowsWhatIsMissing(t *testing.T) {
 		}
 	}
 	for _, r := range want.Routes {
-		if r.Dst.String() != "10.10.1.11/32" || r.Table != 10001 {
+		if r.Dst.String() != "10.10.1.11/32" || r.Table != 5001 {
 			have.Routes = append(have.Routes, r)
 		}
 	}
 	text := shown(p.picture(p.Intent, map[string]*nodeState{"h1": {want: want, have: have}}).SVG())
 	for _, want := range []string{
 		"from eth0: rule missing\n",
-		"table 10001\nfrom br_a\n10.10.1.10\nbr_a\n10.10.1.11\nbr_a: missing\n",
+		"table 5001\nVPC main, from br_a\n10.10.1.10\nbr_a\n10.10.1.11\nbr_a: missing\ntable 10001\nthen from br_a\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the picture lacks\n%s\nin\n%s", want, text)

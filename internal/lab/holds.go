@@ -35,31 +35,55 @@ func (k *sketch) state(n *nodeState) *graph.State {
 		s.Error = n.err.Error()
 	}
 	routes := k.routes(n)
-	s.Tables = ruled(n, routes)
+	s.Tables = k.ruled(n, routes)
 	if main := routes[netstate.MainTable]; len(main) > 0 {
 		s.Tables = append(s.Tables, graph.Table{Name: "table main", Rule: "everything else", Routes: main})
 	}
 	return s
 }
 
-// ruled lists the tables that rules lead to. Those that hold the same stand together:
-// in one VPC the tables of all subnets often do.
-func ruled(n *nodeState, routes map[uint32][]graph.Route) []graph.Table {
-	var tables []graph.Table
-	var ids, rules [][]string // of each of the tables
-	for _, r := range rulesOf(n) {
-		t := graph.Table{Lost: !slices.Contains(n.have.Rules, r), Routes: routes[r.Table]}
-		at := slices.IndexFunc(tables, func(o graph.Table) bool { return o.Lost == t.Lost && slices.Equal(o.Routes, t.Routes) })
-		if at < 0 {
-			at = len(tables)
-			tables, ids, rules = append(tables, t), append(ids, nil), append(rules, nil)
-		}
-		ids[at], rules[at] = append(ids[at], fmt.Sprint(r.Table)), append(rules[at], r.Iif)
+// ruled lists the tables that rules lead to, in the order in which packets meet them: a
+// VPC's, then its subnets'. Those that hold the same stand together, which the tables of
+// one VPC's subnets often do.
+func (k *sketch) ruled(n *nodeState, routes map[uint32][]graph.Route) []graph.Table {
+	type group struct {
+		table graph.Table
+		first uint32   // the table that its packets meet first
+		ids   []string // its tables
+		from  []string // the devices that its packets come from
 	}
-	for i := range tables {
-		tables[i].Name, tables[i].Rule = "table "+ids[i][0], "from "+few(rules[i])
-		if len(ids[i]) > 1 {
-			tables[i].Name = "tables " + few(ids[i])
+	var groups []group
+	rules, first := rulesOf(n)
+	for _, r := range rules {
+		t := graph.Table{
+			Then:   r.Table != first[r.Iif],
+			Lost:   !slices.Contains(n.have.Rules, r),
+			Routes: routes[r.Table],
+		}
+		at := slices.IndexFunc(groups, func(o group) bool {
+			return o.first == first[r.Iif] && o.table.Then == t.Then && o.table.Lost == t.Lost && slices.Equal(o.table.Routes, t.Routes)
+		})
+		if at < 0 {
+			at = len(groups)
+			groups = append(groups, group{table: t, first: first[r.Iif]})
+		}
+		g := &groups[at]
+		if id := fmt.Sprint(r.Table); !slices.Contains(g.ids, id) {
+			g.ids = append(g.ids, id)
+		}
+		g.from = append(g.from, r.Iif)
+	}
+	tables := make([]graph.Table, len(groups))
+	for i, g := range groups {
+		tables[i] = g.table
+		tables[i].Name, tables[i].Rule = "table "+g.ids[0], "from "+few(g.from)
+		if len(g.ids) > 1 {
+			tables[i].Name = "tables " + few(g.ids)
+		}
+		for _, v := range k.objects.VPCs {
+			if v.Table == g.first && !g.table.Then {
+				tables[i].Rule = "VPC " + v.Name + ", " + tables[i].Rule
+			}
 		}
 	}
 	return tables
@@ -73,18 +97,25 @@ func few(words []string) string {
 	return fmt.Sprintf("%s and %d more", words[0], len(words)-1)
 }
 
-// rulesOf returns the rules that the node holds or should hold, in the kernel's order.
-func rulesOf(n *nodeState) []netstate.Rule {
-	all := slices.Clone(n.have.Rules)
+// rulesOf returns the rules that the node holds or should hold, those of one device after
+// each other, and which table the packets of each device meet first.
+func rulesOf(n *nodeState) (all []netstate.Rule, first map[string]uint32) {
+	all = slices.Clone(n.have.Rules)
 	for _, r := range n.want.Rules {
 		if !slices.Contains(all, r) {
 			all = append(all, r)
 		}
 	}
-	slices.SortFunc(all, func(a, b netstate.Rule) int {
+	first = map[string]uint32{}
+	inOrder := func(a, b netstate.Rule) int {
 		return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Iif, b.Iif), cmp.Compare(a.Table, b.Table))
-	})
-	return all
+	}
+	slices.SortFunc(all, inOrder)
+	for _, r := range slices.Backward(all) {
+		first[r.Iif] = r.Table
+	}
+	slices.SortStableFunc(all, func(a, b netstate.Rule) int { return cmp.Compare(first[a.Iif], first[b.Iif]) })
+	return all, first
 }
 
 // alike is what routes have in common that share a line.

@@ -133,7 +133,7 @@ func (l *Lab) build(ctx context.Context, p *Plan, tools *equipment, progress fun
 		return err
 	}
 	err = l.attend(ctx, convergeTime+time.Second, func(ctx context.Context) error {
-		_, err := client.Wait(ctx, result.Revision, convergeTime)
+		err := client.Wait(ctx, result.Revision, convergeTime)
 		return err
 	})
 	if err != nil {

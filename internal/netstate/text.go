@@ -22,12 +22,31 @@ func (f *Fingerprint) Add(key string, part Machine) {
 	if err != nil {
 		panic(fmt.Sprintf("netstate: a Machine is always JSON: %v", err)) // plain data: cannot happen
 	}
+	f.AddText(key, js)
+}
+
+// AddText is Add for a part that is JSON still, as a controller writes it.
+func (f *Fingerprint) AddText(key string, part []byte) {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q ", key)
-	h.Write(js) //nolint:errcheck // a hash.Hash never fails
+	h.Write(part) //nolint:errcheck // a hash.Hash never fails
 	sum := h.Sum(nil)
 	for i := range f {
 		f[i] += binary.BigEndian.Uint64(sum[8*i:])
+	}
+}
+
+// Join adds the parts that o is of.
+func (f *Fingerprint) Join(o Fingerprint) {
+	for i := range f {
+		f[i] += o[i]
+	}
+}
+
+// Leave takes out the parts that o is of, which must be there.
+func (f *Fingerprint) Leave(o Fingerprint) {
+	for i := range f {
+		f[i] -= o[i]
 	}
 }
 

@@ -184,7 +184,9 @@ func (n *Network) Trace(from Start, p Packet) (*Trace, error) {
 		notice := w.notice()
 		t.Notice = &notice
 	}
-	return t, w.err
+	err = w.err
+	w.hush(t.Request.Hops)
+	return t, err
 }
 
 // ephemeral is the source port of what is sent; any would do.

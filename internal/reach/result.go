@@ -92,7 +92,7 @@ type Hop struct {
 	Node  string `json:"node,omitempty"`  // empty outside
 	Netns string `json:"netns,omitempty"` // on the node; empty for the node's own; "behind DEVICE" for a VM
 	Name  string `json:"name"`            // for people: a port, a node or "outside"
-	// Address is where traceroute sees a machine that forwards.
+	// Address is where traceroute sees a machine that forwards; not valid if it does not.
 	Address netip.Addr `json:"address,omitzero"`
 	Action  Action     `json:"action"`
 	In      string     `json:"in,omitempty"`  // device

@@ -241,8 +241,11 @@ func refusal(kind netstate.RouteType) string {
 func (f *fabric) validate(n *namespace, dev, oif string, src netip.Addr) string {
 	strict := max(n.level("all"), n.level(dev))
 	filter := fmt.Sprintf("sysctl net.ipv4.conf.%s.rp_filter=%d", dev, strict)
+	welcome := n.on(dev, "accept_local") || n.on("all", "accept_local")
 	_, r, ok := f.lookup(n, oif, src)
 	switch {
+	case welcome && (strict == 0 || strict == 2 && ok && r.Type == local):
+		return ""
 	case ok && r.Type == local:
 		return fmt.Sprintf("%s is this machine's own address (ip route %s)", addressText(src), r.text)
 	case ok && r.Type == foreign:

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"sarn/internal/intent"
 	"sarn/internal/netstate"
 	"sarn/internal/reach"
 )
@@ -207,6 +208,25 @@ func TestAnswerIsLost(t *testing.T) {
 	}
 }
 
+// TestUnseenRouter has hosts send to each other directly, and the errors of the host on
+// the way lost, which go by the router: traceroute does not see that host.
+func TestUnseenRouter(t *testing.T) {
+	for _, forwarding := range []string{"1", "0"} {
+		w := fabric()
+		w.VPCs["main"].Mode = intent.ModeDirect
+		n := network(w, func(node string, m netstate.Machine) {
+			if node == "router" {
+				set(m, "net/ipv4/conf/enp0s8/forwarding", forwarding)
+			}
+		})
+		got := trace(t, n, port("vm1"), reach.Packet{Destination: ip("10.10.10.12")})
+		seen := got.Request.Routers()
+		if !got.Answered || path(&got.Request) != "vm1 host1 host2 vm3" || len(seen) != 2 || seen[0] != ip("10.10.10.2") || seen[1].IsValid() != (forwarding == "1") {
+			t.Errorf("forwarding %s at the router, and seen are %v:\n%s", forwarding, seen, told(got))
+		}
+	}
+}
+
 // TestNotice: who rejects a packet tells its sender, if there is a way.
 func TestNotice(t *testing.T) {
 	nobody := reach.Packet{Destination: ip("10.10.10.99")}
@@ -377,5 +397,22 @@ func TestNonsense(t *testing.T) {
 	}
 	if got, err := n.Trace(port("vm1"), reach.Packet{Destination: ip("10.10.10.12")}); !errors.Is(err, broken) {
 		t.Errorf("the router's state cannot be had: %v, %v", got, err)
+	}
+}
+
+// TestLocalSenders: nothing but accept_local decides whether a bridge takes a packet
+// with an address of its own host as the sender, once nobody checks senders.
+func TestLocalSenders(t *testing.T) {
+	for value, want := range map[string]string{"0": "192.168.56.103 is this machine's own address", "1": ""} {
+		n := network(fabric(), func(node string, m netstate.Machine) {
+			if node == "host1" {
+				m[""].Tables = nil
+				set(m, "net/ipv4/conf/br_net1/accept_local", value)
+			}
+		})
+		got := trace(t, n, port("vm1"), reach.Packet{Destination: ip("10.10.10.12"), Source: ip("192.168.56.103")})
+		if got.Delivered != (want == "") || !strings.HasPrefix(got.Request.Verdict.Reason, want) {
+			t.Errorf("accept_local=%s: delivered %v, %q", value, got.Delivered, got.Request.Verdict.Reason)
+		}
 	}
 }

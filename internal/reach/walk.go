@@ -18,6 +18,13 @@ type packet struct {
 	about *packet
 }
 
+// passage is a packet at one that forwards it.
+type passage struct {
+	at     *namespace
+	packet packet
+	hop    int // among those of the request
+}
+
 // back returns the answer to p.
 func (p packet) back() packet {
 	p.src, p.dst = p.dst, p.src
@@ -37,6 +44,7 @@ type walk struct {
 	refused packet     // as it was rejected
 	arrived packet     // as it was delivered
 	gate    end        // the device by which it went out, or came in
+	passed  []passage  // where it was forwarded
 	tracked map[*namespace][]*connection
 	pending []string // what decided about the next hop before it began
 }
@@ -162,6 +170,9 @@ func (w *walk) input(at *namespace, dev string, p packet) *Verdict {
 func (w *walk) forward(at *namespace, r route, p packet, m match) *Verdict {
 	w.hop().Action = Forwards
 	w.hop().Address = w.speaks(at, p.src)
+	if p.about == nil && !p.reply {
+		w.passed = append(w.passed, passage{at, p, len(w.hops) - 1})
+	}
 	if p.ttl <= 1 {
 		return w.reject(at, p, timeExceeded, "the packet's time to live has ended")
 	}
@@ -257,6 +268,17 @@ func (w *walk) notice() Walk {
 	w.hops = nil
 	v := w.output(w.refuser, packet{dst: w.refused.src, protocol: ICMP, ttl: DefaultTTL, about: &w.refused})
 	return Walk{w.hops, v}
+}
+
+// hush takes their addresses from those on the request's way whose ICMP errors do not
+// come back to its sender: the way of an error need not be that of the answer.
+func (w *walk) hush(request []Hop) {
+	for _, f := range w.passed {
+		w.refuser, w.refused = f.at, f.packet
+		if n := w.notice(); n.Verdict.Outcome != Delivered {
+			request[f.hop].Address = netip.Addr{}
+		}
+	}
 }
 
 // outsideName is what people call the world beyond the uplinks.

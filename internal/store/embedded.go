@@ -27,13 +27,19 @@ const (
 	// it back when it starts.
 	defragMegabytes = 64
 
-	// newStoreBytes is the room that a new store takes at once: etcd allocates two
-	// 64 MB segments of its log beforehand.
-	newStoreBytes = 160 << 20
+	// newStoreBytes is the room that a new store needs: etcd allocates two 64 MB
+	// segments of its log beforehand and 16 MB of its database, and reserveBytes must
+	// be left.
+	newStoreBytes = 256 << 20
+	// reserveBytes is the room without which no change is taken: what one change can
+	// make etcd allocate, a segment and a step of the database. An etcd whose disk is
+	// full does not go on.
+	reserveBytes = 80 << 20
 )
 
 // server is an etcd server inside the program. It listens on no network at all.
 type server struct {
+	dir   string
 	etcd  *embed.Etcd
 	lock  *os.File
 	fatal *fatal
@@ -46,7 +52,7 @@ func serve(ctx context.Context, dir string, listen []url.URL) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	srv := &server{lock: lock, fatal: newFatal(dir)}
+	srv := &server{dir: dir, lock: lock, fatal: newFatal(dir)}
 	if err := srv.start(ctx, dir, listen); err != nil {
 		srv.close()
 		return nil, err
@@ -84,12 +90,33 @@ func roomFor(dir string, need uint64) error {
 	if _, err := os.Stat(filepath.Join(dir, "member")); err == nil {
 		return nil
 	}
+	free, err := freeBytes(dir)
+	if err != nil {
+		return err
+	}
+	if free < need {
+		return fmt.Errorf("only %d MB are free for data directory %s; a new store needs %d MB", free>>20, dir, need>>20)
+	}
+	return nil
+}
+
+func freeBytes(dir string) (uint64, error) {
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dir, &fs); err != nil {
-		return fmt.Errorf("look for free space in %s: %w", dir, err)
+		return 0, fmt.Errorf("look for free space in %s: %w", dir, err)
 	}
-	if free := fs.Bavail * uint64(fs.Bsize); free < need {
-		return fmt.Errorf("only %d MB are free for data directory %s; a new store needs %d MB", free>>20, dir, need>>20)
+	return fs.Bavail * uint64(fs.Bsize), nil
+}
+
+// roomy reports an error if the disk is so full that a change could end the server.
+func (s *server) roomy(reserve uint64) error {
+	free, err := freeBytes(s.dir)
+	if err != nil {
+		return err
+	}
+	if free < reserve {
+		return fmt.Errorf("the disk is full: only %d MB are free for data directory %s and a change needs %d MB; make room and repeat it",
+			free>>20, s.dir, reserve>>20)
 	}
 	return nil
 }

@@ -178,6 +178,17 @@ func TestNoRoomForNewStore(t *testing.T) {
 	}
 }
 
+func TestNoRoomForAChange(t *testing.T) {
+	dir := t.TempDir()
+	s := &server{dir: dir}
+	if err := s.roomy(1 << 62); err == nil || !strings.Contains(err.Error(), "the disk is full") || !strings.Contains(err.Error(), dir) {
+		t.Errorf("roomy = %v, want that the disk is full, and where", err)
+	}
+	if err := s.roomy(0); err != nil {
+		t.Errorf("with room for nothing: %v", err)
+	}
+}
+
 // TestFatal says through etcd's logger what etcd says when a write fails: the watch
 // and the commits end with it in words, and the program goes on.
 func TestFatal(t *testing.T) {

@@ -125,6 +125,11 @@ func (s *Store) load(ctx context.Context, revision int64) ([]intent.Object, int6
 // revision at. It returns the new revision, or a *ConflictError if the store has
 // changed since. The Revision that the objects carry is not kept: etcd counts it.
 func (s *Store) Commit(ctx context.Context, at int64, puts []intent.Object, deletes []intent.Ref) (int64, error) {
+	if s.server != nil {
+		if err := s.server.roomy(reserveBytes); err != nil {
+			return 0, fmt.Errorf("commit change: %w", err)
+		}
+	}
 	ctx, cancel := s.bound(ctx)
 	defer cancel()
 	ops := make([]clientv3.Op, 0, 1+len(puts)+len(deletes))
