@@ -182,9 +182,6 @@ func (c *Controller) apply(b store.Batch) error {
 		}
 	}
 	touch()
-	for _, o := range c.ledger.outside { // it may be let in
-		c.concern.Touch(c.ledger.world, nil, o)
-	}
 	// Everything old goes before anything new comes: objects may have exchanged
 	// addresses.
 	for _, ref := range b.Deletes {

@@ -451,20 +451,3 @@ func TestAnyStoreIsSurvived(t *testing.T) {
 		}
 	})
 }
-
-// TestWhatIsTakenInHasABridge: a port that becomes free is the first of its subnet on its
-// host.
-func TestWhatIsTakenInHasABridge(t *testing.T) {
-	r := run(t, t.TempDir())
-	r.apply(t, change(t, base))
-	r.write(t, objects(t, "{kind: Port, name: zz, subnet: net1, node: host2, address: 10.10.10.10, mac: '0a:5a:0a:0a:0a:0a', attach: {type: tap}}"))
-	events, _ := r.follow(t, "host2", "")
-	parts := next(t, events).Parts
-	r.apply(t, change(t, "", "port/vm1"))
-	for key, part := range next(t, events).Parts {
-		parts[key] = part
-	}
-	if have := fingerprint(api.NodeEvent{Parts: parts}); have != r.fingerprint("host2") {
-		t.Errorf("host2 is told to hold %v", parts["node"][""].Links)
-	}
-}
