@@ -129,7 +129,7 @@ func ownRoutes(m netstate.Machine) []netstate.Route {
 func routesOnly(m netstate.Machine) bool {
 	s := m[""]
 	return len(m) == 0 || len(m) == 1 && s != nil &&
-		len(s.Links)+len(s.Addresses)+len(s.Neighbors)+len(s.Forwards)+len(s.Rules)+len(s.Sysctls)+len(s.Tables) == 0
+		len(s.Links)+len(s.Qdiscs)+len(s.Addresses)+len(s.Neighbors)+len(s.Forwards)+len(s.Rules)+len(s.Sysctls)+len(s.Tables) == 0
 }
 
 // see notes what an event of the kernel makes doubtful, and reports whether that is

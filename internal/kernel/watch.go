@@ -143,15 +143,12 @@ func drain(socket *os.File, buf []byte) error {
 	return err
 }
 
-// network tells of a message that may be about something of Sarn's. Busy machines learn
-// neighbours, and routing daemons routes, many times a second.
+// network tells of a message that may be about something of Sarn's. Busy machines learn and
+// forget neighbours, and routing daemons routes, many times a second.
 func (w *watcher) network(m message) {
 	switch m.kind {
-	case unix.RTM_NEWNEIGH:
-		const lasting = netlink.NUD_PERMANENT | netlink.NUD_NOARP
-		if len(m.body) >= unix.SizeofNdMsg && binary.NativeEndian.Uint16(m.body[8:])&lasting != 0 { // ndm_state
-			w.saw(netstate.Event{})
-		}
+	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
+		w.neighbor(m)
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
 		if len(m.body) < unix.SizeofRtMsg {
 			return
@@ -168,6 +165,20 @@ func (w *watcher) network(m message) {
 	case unix.RTM_DELADDR:
 		w.saw(netstate.Event{Routes: true}) // those with this source go (fib_sync_down_addr)
 	default:
+		w.saw(netstate.Event{})
+	}
+}
+
+// neighbor tells of a neighbour or an entry of a bridge, if it is there to stay or is about
+// a device of Sarn's. Of one that is deleted the kernel does not say that it was to stay.
+func (w *watcher) neighbor(m message) {
+	if len(m.body) < unix.SizeofNdMsg {
+		return
+	}
+	name := w.names[int(int32(binary.NativeEndian.Uint32(m.body[4:])))] // ndm_ifindex
+	ours := strings.HasPrefix(name, netstate.BridgePrefix) || strings.HasPrefix(name, netstate.PortPrefix)
+	const lasting = netlink.NUD_PERMANENT | netlink.NUD_NOARP
+	if ours || binary.NativeEndian.Uint16(m.body[8:])&lasting != 0 { // ndm_state
 		w.saw(netstate.Event{})
 	}
 }

@@ -32,6 +32,7 @@ func TestWatch(t *testing.T) {
 		{"address", "ip address add 10.9.9.9/32 dev eth0"},
 		{"rule", "ip rule delete pref 10001"},
 		{"permanent neighbour", "ip neigh replace 10.10.10.11 lladdr 02:00:00:00:00:01 dev br_net1 nud permanent"},
+		{"neighbour no longer permanent", "ip neigh replace 10.10.10.11 lladdr 02:00:00:00:00:02 dev br_net1 nud reachable"},
 		{"neighbour deleted", "ip neigh delete 10.10.10.10 dev br_net1"},
 		{"bridge entry", "bridge fdb add 02:00:00:00:00:77 dev vp_vm1 master static"},
 		{"nft", "nft flush table ip sarn"},
