@@ -18,6 +18,7 @@ type wish struct {
 	parts    map[string]netstate.Machine // nil until the first whole state
 	local    map[string]bool             // parts with more than routes of the machine's own namespace
 	routes   map[target]netstate.Route   // of all parts
+	links    map[string]int              // how many of these hang on each link; "" is any link
 	hash     string                      // of the parts; empty if it is to be made
 
 	coming *coming // lines of a change that is not complete
@@ -66,7 +67,8 @@ func (w *wish) take(e api.NodeEvent) (bool, error) {
 	c := w.coming
 	w.coming = nil
 	if c.whole {
-		w.parts, w.local, w.routes = map[string]netstate.Machine{}, map[string]bool{}, map[target]netstate.Route{}
+		w.parts, w.local = map[string]netstate.Machine{}, map[string]bool{}
+		w.routes, w.links = map[target]netstate.Route{}, map[string]int{}
 		w.before, w.doubt = nil, everything
 	}
 	// Everything old goes before anything new comes: ports may have exchanged addresses.
@@ -97,6 +99,9 @@ func (w *wish) remove(key string) {
 	}
 	for _, r := range ownRoutes(old) {
 		delete(w.routes, targetOf(r))
+		if r.Type == netstate.Unicast {
+			w.links[r.Link]--
+		}
 	}
 	delete(w.local, key)
 	delete(w.parts, key)
@@ -113,6 +118,9 @@ func (w *wish) put(key string, part netstate.Machine) {
 	}
 	for _, r := range ownRoutes(part) {
 		w.routes[targetOf(r)] = r
+		if r.Type == netstate.Unicast {
+			w.links[r.Link]++
+		}
 	}
 }
 
@@ -148,7 +156,7 @@ func (w *wish) see(e netstate.Event) bool {
 		if e.Gone && ok || !e.Gone && (!ok || wanted != came) {
 			w.doubt = everything
 		}
-	case e.Routes:
+	case e.Routes && (e.Link == "" || w.links[e.Link]+w.links[""] > 0):
 		w.doubt = everything
 	default:
 		w.doubt = max(w.doubt, local)

@@ -63,3 +63,19 @@ func TestARouteGoesWhateverItsLink(t *testing.T) {
 		t.Errorf("puts %d in doubt", got)
 	}
 }
+
+// TestALinkThatNoRouteHangsOn goes, as containers' do all the time: that is no cause to read
+// all routes.
+func TestALinkThatNoRouteHangsOn(t *testing.T) {
+	var w wish
+	taking(t, &w, true, map[string]netstate.Machine{"port a": routePart("10.0.0.1/32")})
+	for link, want := range map[string]doubt{"veth1": local, "br_net1": everything, "": everything} {
+		if got := seeing(t, &w, netstate.Event{Routes: true, Link: link}); got != want {
+			t.Errorf("%q puts %d in doubt, want %d", link, got, want)
+		}
+	}
+	taking(t, &w, false, map[string]netstate.Machine{"port a": nil})
+	if got := seeing(t, &w, netstate.Event{Routes: true, Link: "br_net1"}); got != local {
+		t.Errorf("with the last route gone it puts %d in doubt", got)
+	}
+}

@@ -208,7 +208,14 @@ func (w *watcher) link(m message) {
 	} else if m.body[0] != unix.AF_BRIDGE {
 		w.names[index] = name
 	}
-	w.saw(netstate.Event{Routes: renamed || !up && !port})
+	switch {
+	case renamed:
+		w.saw(netstate.Event{Routes: true})
+	case !up && !port:
+		w.saw(netstate.Event{Routes: true, Link: name})
+	default:
+		w.saw(netstate.Event{})
+	}
 }
 
 // tables tells of a message of nftables that names our table.

@@ -46,7 +46,7 @@ func TestWatch(t *testing.T) {
 		name, script string
 		want         netstate.Event
 	}{
-		{"link down", "ip link set br_net1 down", netstate.Event{Routes: true}},
+		{"link down", "ip link set br_net1 down", netstate.Event{Routes: true, Link: "br_net1"}},
 		{"link renamed", "ip link set vp_vm2 name other", netstate.Event{Routes: true}},
 	}...)
 	netnstest.Run(t, func(t *testing.T) {

@@ -9,4 +9,6 @@ type Event struct {
 	// Routes says that routes may have gone with what changed, which the kernel does
 	// not tell one by one.
 	Routes bool
+	// Link, if it is set, is the device that all of those hung on.
+	Link string
 }
