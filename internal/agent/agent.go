@@ -15,7 +15,7 @@ import (
 type Source interface {
 	// Follow calls fn with the node's wanted state now and at each change, until
 	// ctx ends or the stream breaks; it always returns an error. If the state's
-	// hash is have, the first event comes without the state.
+	// fingerprint is have, the first event comes without parts.
 	Follow(ctx context.Context, node, have string, fn func(api.NodeEvent) error) error
 	Report(ctx context.Context, node string, r api.NodeReport) error
 }

@@ -18,6 +18,7 @@ type wish struct {
 	parts    map[string]netstate.Machine // nil until the first whole state
 	local    map[string]bool             // parts with more than routes of the machine's own namespace
 	routes   map[target]netstate.Route   // of all parts
+	links    map[string]int              // how many of these hang on each link; "" is any link
 	hash     string                      // of the parts; empty if it is to be made
 
 	coming *coming // lines of a change that is not complete
@@ -66,8 +67,13 @@ func (w *wish) take(e api.NodeEvent) (bool, error) {
 	c := w.coming
 	w.coming = nil
 	if c.whole {
-		w.parts, w.local, w.routes = map[string]netstate.Machine{}, map[string]bool{}, map[target]netstate.Route{}
+		w.parts, w.local = map[string]netstate.Machine{}, map[string]bool{}
+		w.routes, w.links = map[target]netstate.Route{}, map[string]int{}
 		w.before, w.doubt = nil, everything
+	}
+	// Everything old goes before anything new comes: ports may have exchanged addresses.
+	for key := range c.parts {
+		w.remove(key)
 	}
 	for key, part := range c.parts {
 		w.put(key, part)
@@ -80,8 +86,9 @@ func (w *wish) take(e api.NodeEvent) (bool, error) {
 	return true, nil
 }
 
-func (w *wish) put(key string, part netstate.Machine) {
-	old, was := w.parts[key]
+// remove takes a part away, and notes how it was.
+func (w *wish) remove(key string) {
+	old := w.parts[key]
 	if w.doubt < everything {
 		if w.before == nil {
 			w.before = map[string]netstate.Machine{}
@@ -90,14 +97,19 @@ func (w *wish) put(key string, part netstate.Machine) {
 			w.before[key] = old
 		}
 	}
-	if was {
-		for _, r := range ownRoutes(old) {
-			delete(w.routes, targetOf(r))
+	for _, r := range ownRoutes(old) {
+		delete(w.routes, targetOf(r))
+		if r.Type == netstate.Unicast {
+			w.links[r.Link]--
 		}
 	}
 	delete(w.local, key)
+	delete(w.parts, key)
+}
+
+// put adds a part that is not there; nil is none.
+func (w *wish) put(key string, part netstate.Machine) {
 	if part == nil {
-		delete(w.parts, key)
 		return
 	}
 	w.parts[key] = part
@@ -106,6 +118,9 @@ func (w *wish) put(key string, part netstate.Machine) {
 	}
 	for _, r := range ownRoutes(part) {
 		w.routes[targetOf(r)] = r
+		if r.Type == netstate.Unicast {
+			w.links[r.Link]++
+		}
 	}
 }
 
@@ -122,7 +137,7 @@ func ownRoutes(m netstate.Machine) []netstate.Route {
 func routesOnly(m netstate.Machine) bool {
 	s := m[""]
 	return len(m) == 0 || len(m) == 1 && s != nil &&
-		len(s.Links)+len(s.Addresses)+len(s.Neighbors)+len(s.Forwards)+len(s.Rules)+len(s.Sysctls)+len(s.Tables) == 0
+		len(s.Links)+len(s.Qdiscs)+len(s.Addresses)+len(s.Neighbors)+len(s.Forwards)+len(s.Rules)+len(s.Sysctls)+len(s.Tables) == 0
 }
 
 // see notes what an event of the kernel makes doubtful, and reports whether that is
@@ -132,13 +147,16 @@ func (w *wish) see(e netstate.Event) bool {
 	switch {
 	case e.Route != nil:
 		wanted, ok := w.routes[targetOf(*e.Route)]
+		came := *e.Route
 		if wanted.Link == "" {
-			e.Route.Link = ""
+			came.Link = ""
 		}
-		if asWanted := ok && wanted == *e.Route; asWanted == e.Gone {
+		// One that went may be the wanted one whatever is said of it: its link may have
+		// another name by now, or none.
+		if e.Gone && ok || !e.Gone && (!ok || wanted != came) {
 			w.doubt = everything
 		}
-	case e.Routes:
+	case e.Routes && (e.Link == "" || w.links[e.Link]+w.links[""] > 0):
 		w.doubt = everything
 	default:
 		w.doubt = max(w.doubt, local)

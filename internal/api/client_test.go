@@ -175,3 +175,25 @@ func TestWaitErrorNamesTheLate(t *testing.T) {
 		t.Errorf("error is %q, want %q", err, want)
 	}
 }
+
+// TestStateOfManyLines has a part change, and the state begin anew, while it is sent.
+func TestStateOfManyLines(t *testing.T) {
+	const node = `"node":{"":{"links":[{"name":"eth0"}]}}`
+	port := func(name string) string { return `"port a":{"":{"links":[{"name":"` + name + `"}]}}` }
+	c := clientOf(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"revision":1,"whole":true,"more":true,"parts":{`+node+`,"port old":{"":{"links":[{"name":"old"}]}}}}`+"\n"+
+			`{"revision":2,"whole":true,"more":true,"parts":{`+node+`,`+port("one")+`,"port b":{"":{"links":[{"name":"b"}]}}}}`+"\n"+
+			`{"revision":3,"parts":{`+port("two")+`,"port b":null}}`+"\n")
+	})
+	m, err := c.State(t.Context(), "host1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var links []string
+	for _, l := range m[""].Links {
+		links = append(links, l.Name)
+	}
+	if got := strings.Join(links, " "); got != "eth0 two" {
+		t.Errorf("got links %s", got)
+	}
+}

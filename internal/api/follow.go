@@ -17,8 +17,8 @@ import (
 )
 
 // Follow calls fn with the node's wanted state, now and at each change, until ctx or
-// the stream ends or fn fails; it always returns an error. If the state's hash is have
-// still, the first event comes without the state.
+// the stream ends or fn fails; it always returns an error. If the state's fingerprint is
+// have still, the first event comes without parts.
 func (c *Client) Follow(ctx context.Context, node, have string, fn func(NodeEvent) error) error {
 	if err := CheckName(intent.Ref{Kind: intent.KindNode, Name: node}); err != nil {
 		return err
@@ -58,11 +58,12 @@ var errEnough = errors.New("all is there")
 
 // State returns what the node should hold now. It asks as the node's agent does.
 func (c *Client) State(ctx context.Context, node string) (netstate.Machine, error) {
-	var parts []netstate.Machine
+	parts := map[string]netstate.Machine{}
 	err := c.Follow(ctx, node, "", func(e NodeEvent) error {
-		for _, key := range slices.Sorted(maps.Keys(e.Parts)) {
-			parts = append(parts, e.Parts[key])
+		if e.Whole {
+			clear(parts)
 		}
+		maps.Copy(parts, e.Parts) // a part that changes meanwhile comes again
 		if e.More {
 			return nil
 		}
@@ -71,7 +72,11 @@ func (c *Client) State(ctx context.Context, node string) (netstate.Machine, erro
 	if !errors.Is(err, errEnough) {
 		return nil, err
 	}
-	return netstate.Merge(parts...), nil
+	all := make([]netstate.Machine, 0, len(parts))
+	for _, key := range slices.Sorted(maps.Keys(parts)) {
+		all = append(all, parts[key])
+	}
+	return netstate.Merge(all...), nil
 }
 
 // ended says why the stream is over.

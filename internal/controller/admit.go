@@ -196,18 +196,30 @@ func (a *admission) taken(ref intent.Ref, o intent.Object, c claim, holder inten
 		a.clash(ref, field, "%s is the MAC of %s", c.text, of)
 	case claimNetns:
 		a.clash(ref, "attach", "namespace and interface %s on node %q are those of %s", c.text, c.scope, holder)
-	case claimPortDevice:
-		field := "name"
-		if p, ok := o.(*intent.Port); ok && p.Attach.Type == intent.AttachInterface {
-			field = "attach.interface"
-		}
-		a.clash(ref, field, "its device on node %q, %s, would be the same as that of %s; use another name", c.scope, c.text, holder)
+	case claimDevice:
+		a.takenDevice(ref, o, c, holder)
 	case claimBridgeDevice:
 		a.clash(ref, "name", "its bridge %s would be the same as that of %s; use another name", c.text, holder)
 	case claimUnderlay:
 		a.clash(ref, "address", "%s is the address of %s", addrOf(c.addr), holder)
 	case claimTable:
 		a.clash(ref, "table", "%d is the table of %s", c.addr, holder)
+	}
+}
+
+// takenDevice finds the problem that a node or port cannot have the device c.
+func (a *admission) takenDevice(ref intent.Ref, o intent.Object, c claim, holder intent.Ref) {
+	field := "name"
+	if p, ok := o.(*intent.Port); ok && p.Attach.Type == intent.AttachInterface {
+		field = "attach.interface"
+	}
+	switch {
+	case ref.Kind == intent.KindNode:
+		a.clash(ref, "interface", "%s is the device of %s there", c.text, holder)
+	case holder.Kind == intent.KindNode:
+		a.clash(ref, field, "%s is the underlay interface of %s", c.text, holder)
+	default:
+		a.clash(ref, field, "its device on node %q, %s, would be the same as that of %s; use another name", c.scope, c.text, holder)
 	}
 }
 

@@ -128,6 +128,9 @@ func compare(ours records, objects []intent.Object) []api.Finding {
 	var found []api.Finding
 	find := func(ref intent.Ref, c claim, message string) {
 		field, value := c.inWords()
+		if c.kind == claimDevice && ref.Kind == intent.KindNode {
+			field = "interface"
+		}
 		found = append(found, api.Finding{Ref: ref, Field: field, Message: fmt.Sprintf(message, value), Mend: amiss})
 	}
 	claimants := map[claim][]intent.Ref{}
@@ -181,7 +184,7 @@ func (c claim) inWords() (field, value string) {
 		return "mac", fmt.Sprintf("%s in subnet %q", c.text, c.scope)
 	case claimNetns:
 		return "attach", fmt.Sprintf("namespace and interface %s on node %q", c.text, c.scope)
-	case claimPortDevice:
+	case claimDevice:
 		return "name", fmt.Sprintf("device %s on node %q", c.text, c.scope)
 	case claimBridgeDevice:
 		return "name", "bridge " + c.text

@@ -163,16 +163,11 @@ func (a *admission) fillMove(p, old *intent.Port) {
 	}
 }
 
-// checkDevice finds a device that the host, or Sarn, needs for itself.
+// checkDevice finds a device that Sarn needs for itself.
 func (a *admission) checkDevice(p *intent.Port) {
 	for _, prefix := range []string{netstate.BridgePrefix, netstate.PortPrefix} {
 		if strings.HasPrefix(p.Attach.Interface, prefix) {
 			a.wrong(intent.RefOf(p), "attach.interface", "%s is named as Sarn names its own devices; only a device of somebody else's can be taken in", p.Attach.Interface)
-		}
-	}
-	for _, node := range p.Carriers() {
-		if n := a.ledger.world.Nodes[node]; n != nil && p.Attach.Interface == n.Interface {
-			a.clash(intent.RefOf(p), "attach.interface", "%s is the underlay interface of node %q", n.Interface, n.Name)
 		}
 	}
 }

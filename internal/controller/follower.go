@@ -20,7 +20,8 @@ type follower struct {
 	node *node
 	name string // of the node
 
-	whole   bool // the next event begins anew
+	whole   bool          // the next event begins anew
+	listed  []compile.Key // all parts, if they have been listed since that was said
 	backlog []compile.Key
 	fresh   map[compile.Key]bool
 	last    bool          // the node is deleted: what comes is the end
@@ -30,7 +31,7 @@ type follower struct {
 // add notes that the parts, or without keys all, may have changed.
 func (f *follower) add(keys map[compile.Key]bool) {
 	if keys == nil {
-		f.whole, f.backlog, f.fresh = true, nil, map[compile.Key]bool{}
+		f.whole, f.listed, f.backlog, f.fresh = true, nil, nil, map[compile.Key]bool{}
 	}
 	maps.Copy(f.fresh, keys)
 	select {
@@ -72,7 +73,8 @@ func (c *Controller) follow(name, have string) (f *follower, leave func(), err e
 
 // next returns the follower's next event, and whether the stream ends with it.
 func (c *Controller) next(f *follower) (e api.NodeEvent, last bool) {
-	keys, e, last := c.take(f, c.keys(f))
+	c.listParts(f)
+	keys, e, last := c.take(f)
 	if len(keys) == 0 {
 		return e, last
 	}
@@ -85,27 +87,28 @@ func (c *Controller) next(f *follower) (e api.NodeEvent, last bool) {
 	return e, last
 }
 
-// keys lists all parts of the node if the follower's next event begins anew. That can
-// take long, so it holds up nobody: a part that comes meanwhile is told of by itself.
-func (c *Controller) keys(f *follower) []compile.Key {
+// listParts lists all parts of the node if the follower's next event begins anew. That can
+// take long, so it holds up no other reader: a part that comes meanwhile is told of by
+// itself, and if so much changes that the event has to begin anew again, take lists anew.
+// Only the stream itself calls it, and what else writes to the follower holds mu alone.
+func (c *Controller) listParts(f *follower) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if !f.whole {
-		return nil
+	if f.whole {
+		f.listed = compile.Keys(c.ledger.world, f.name)
 	}
-	return compile.Keys(c.ledger.world, f.name)
 }
 
-// take takes from the follower what the next event is to hold, and all if it begins anew.
-func (c *Controller) take(f *follower, all []compile.Key) (keys []compile.Key, e api.NodeEvent, last bool) {
+// take takes from the follower what the next event is to hold.
+func (c *Controller) take(f *follower) (keys []compile.Key, e api.NodeEvent, last bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e = api.NodeEvent{Revision: f.node.wanted, Whole: f.whole}
 	if f.whole && !f.last {
-		if all == nil { // it does only since they were listed
-			all = compile.Keys(c.ledger.world, f.name)
+		if f.listed == nil {
+			f.listed = compile.Keys(c.ledger.world, f.name)
 		}
-		f.backlog = all
+		f.backlog, f.listed = f.listed, nil
 	}
 	for k := range f.fresh {
 		f.backlog = append(f.backlog, k)

@@ -311,7 +311,7 @@ func TestCheckFindsFaultsOfTheLedger(t *testing.T) {
 		},
 		"forgotten": {
 			func(l *ledger) { l.remove(intent.Ref{Kind: intent.KindNode, Name: "host2"}) },
-			[]string{"node/host2 address: it has 192.168.56.104"},
+			[]string{"node/host2 address: it has 192.168.56.104", `node/host2 interface: it has device enp0s8 on node "host2"`},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -42,7 +42,7 @@ const (
 	claimAddress      claimKind = iota // of a port, gateway or bridge in a subnet
 	claimMAC                           // of a port or bridge in a subnet
 	claimNetns                         // interface in a namespace on a node
-	claimPortDevice                    // device of a port on a node
+	claimDevice                        // device of a port, or of the underlay, on a node
 	claimBridgeDevice                  // device of a subnet, on every host
 	claimUnderlay                      // address of a node
 	claimTable                         // routing table of a VPC or subnet
@@ -189,7 +189,10 @@ func (l *ledger) lowestFree(s *intent.Subnet, from netip.Addr) (netip.Addr, bool
 func claimsOf(o intent.Object) []claim {
 	switch o := o.(type) {
 	case *intent.Node:
-		return []claim{{kind: claimUnderlay, addr: number(o.Address.Addr)}}
+		return []claim{
+			{kind: claimUnderlay, addr: number(o.Address.Addr)},
+			{kind: claimDevice, scope: o.Name, text: o.Interface},
+		}
 	case *intent.VPC:
 		return []claim{{kind: claimTable, addr: o.Table}}
 	case *intent.Subnet:
@@ -206,7 +209,7 @@ func claimsOf(o intent.Object) []claim {
 			{kind: claimMAC, scope: o.Subnet, text: string(o.MAC)},
 		}
 		for _, node := range o.Carriers() {
-			claims = append(claims, claim{kind: claimPortDevice, scope: node, text: compile.Device(o)})
+			claims = append(claims, claim{kind: claimDevice, scope: node, text: compile.Device(o)})
 			if o.Attach.Type == intent.AttachNetns {
 				inside := o.Attach.Namespace + "/" + o.Attach.Interface
 				claims = append(claims, claim{kind: claimNetns, scope: node, text: inside})

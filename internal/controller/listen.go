@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // grace is how long changes under way may take when the controller stops.
@@ -52,7 +54,7 @@ func (c *Controller) listen() (opened doors, err error) {
 	if c.cfg.Listen == "" {
 		return opened, nil
 	}
-	l, err := net.Listen("tcp", c.cfg.Listen)
+	l, err := c.listenTCP()
 	if err != nil {
 		return opened, fmt.Errorf("listen on %s: %w", c.cfg.Listen, err)
 	}
@@ -68,6 +70,21 @@ func (c *Controller) listen() (opened doors, err error) {
 	open(l, onlyCertified(handler))
 	opened[len(opened)-1].server.TLSConfig = conf
 	return opened, nil
+}
+
+// listenTCP listens for other machines. One that acknowledges nothing for three heartbeats
+// is gone: the kernel itself would wait a quarter of an hour (tcp_retries2 of tcp(7)), and
+// a move from a host without power as long.
+func (c *Controller) listenTCP() (net.Listener, error) {
+	patience := int(3 * c.heartbeat / time.Millisecond)
+	conf := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		var set error
+		err := raw.Control(func(fd uintptr) {
+			set = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, patience)
+		})
+		return errors.Join(err, set)
+	}}
+	return conf.Listen(context.Background(), "tcp", c.cfg.Listen)
 }
 
 // listenUnix listens on a socket that only the user may write to. It replaces one

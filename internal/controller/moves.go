@@ -123,7 +123,7 @@ func (c *Controller) holds(node string, revision int64) bool {
 }
 
 // allHold reports whether all nodes that know the port know where it is now. The old
-// host may be away: it lets go when it comes back. Others still send to the old host,
+// host may be away, or fail at something else: it lets go when it can. Others still send to the old host,
 // maybe, while they are away, so they are waited for unless that takes too long.
 func (c *Controller) allHold(p *intent.Port) bool {
 	var concern compile.Concern
@@ -131,12 +131,12 @@ func (c *Controller) allHold(p *intent.Port) bool {
 	knows := func(node string) bool {
 		n := c.nodes[node]
 		switch {
+		case node == p.Move.From:
+			return true
 		case n == nil:
 			return time.Since(c.began) >= c.absence
 		case len(n.followers) > 0 || n.report.Revision >= p.Revision:
 			return n.report.Revision >= p.Revision
-		case node == p.Move.From:
-			return true
 		}
 		return time.Since(n.left) >= c.absence && time.Since(c.began) >= c.absence
 	}

@@ -187,3 +187,39 @@ func TestDevicesOfOthers(t *testing.T) {
 		t.Errorf("the port is %+v", p)
 	}
 }
+
+// TestAnUnderlayIsNoPort gives a node the interface that is a port's device there: it would
+// be taken into the port's bridge, and the node out of the network.
+func TestAnUnderlayIsNoPort(t *testing.T) {
+	r := run(t, t.TempDir())
+	r.apply(t, change(t, base))
+	r.apply(t, change(t, "{kind: Port, name: more, subnet: net1, node: host1, attach: {type: interface, interface: eth5}}"))
+	_, err := r.client.Apply(t.Context(), change(t, "{kind: Node, name: host1, role: host, address: 192.168.56.103, interface: eth5}"))
+	if err == nil || !strings.Contains(err.Error(), `port "more"`) {
+		t.Errorf("host1's interface is to be a port's device: %v", err)
+	}
+}
+
+// TestMoveFromASickHost has the old host fail at something else, pass after pass: the port
+// gets away from there.
+func TestMoveFromASickHost(t *testing.T) {
+	r := run(t, t.TempDir())
+	r.mu.Lock()
+	r.absence = 50 * time.Millisecond
+	r.mu.Unlock()
+	r.apply(t, change(t, base))
+	host1, _ := r.follow(t, "host1", "")
+	host2, _ := r.follow(t, "host2", "")
+	next(t, host1)
+	next(t, host2)
+	r.apply(t, change(t, "{kind: Port, name: vm1, subnet: net1, node: host2}"))
+	sick := func(e api.NodeEvent) {
+		_ = r.client.Report(t.Context(), "host1", api.NodeReport{Revision: e.Revision, Error: "in network namespace vm2: somebody is root there"})
+	}
+	sick(next(t, host1))
+	r.applied(t, "host2", next(t, host2))
+	sick(next(t, host1))
+	r.applied(t, "host2", next(t, host2))
+	for next(t, host1).Parts["port vm1"] != nil { // until it is to let go
+	}
+}

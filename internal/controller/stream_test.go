@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"sarn/internal/api"
+	"sarn/internal/compile"
 	"sarn/internal/netstate"
+	"sarn/internal/store"
 )
 
 func TestFollow(t *testing.T) {
@@ -187,5 +190,34 @@ func TestStopEndsWaits(t *testing.T) {
 	<-ended
 	if waits.Code != http.StatusServiceUnavailable || !strings.Contains(waits.Body.String(), `"type":"`+api.Stopping+`"`) {
 		t.Errorf("a wait is answered %d %s, want that the controller is stopping", waits.Code, waits.Body)
+	}
+}
+
+// TestNothingIsLostWhileALargeStateIsListed has so much change, between the listing of a
+// state's parts and the event, that the state begins anew.
+func TestNothingIsLostWhileALargeStateIsListed(t *testing.T) {
+	c, err := New(Config{Socket: "x"}, Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(revision int64, yaml string) {
+		if err := c.apply(store.Batch{Revision: revision, Puts: objects(t, yaml)}); err != nil {
+			t.Fatal(err)
+		}
+		c.tell()
+	}
+	put(1, "{kind: Node, name: host1, role: host, address: 192.168.56.103, interface: enp0s8}")
+	f, leave, err := c.follow("host1", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer leave()
+	c.listParts(f)
+	put(2, "{kind: VPC, name: main, cidrs: [10.10.0.0/16], table: 5001, mode: router}\n---\n"+
+		"{kind: Subnet, name: net1, vpc: main, cidr: 10.10.10.0/24, gateway: 10.10.10.1, bridge: 10.10.10.2, table: 10001, router: router}\n---\n"+
+		"{kind: Port, name: vm1, subnet: net1, node: host1, address: 10.10.10.10, mac: '0a:5a:0a:0a:0a:0a', attach: {type: tap}}")
+	keys, _, _ := c.take(f)
+	if !slices.Contains(keys, compile.PortKey("vm1")) {
+		t.Errorf("the event tells of %v", keys)
 	}
 }

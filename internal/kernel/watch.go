@@ -34,27 +34,21 @@ func (k *Kernel) Watch(ctx context.Context, saw func(netstate.Event)) error {
 		}
 	}
 	defer context.AfterFunc(ctx, stop)()
-	w := watcher{kernel: k, saw: saw, names: map[int]string{}}
-	err = k.netlinkIn("", func(h *netlink.Handle) error {
-		all, err := retry(h.LinkList)
-		for _, l := range all {
-			w.names[l.Attrs().Index] = l.Attrs().Name
-		}
-		return err
-	})
-	if err != nil {
-		return errors.Join(fmt.Errorf("watch the network: list links: %w", err), routes.Close())
+	w := watcher{kernel: k, saw: saw}
+	if err := w.learn(); err != nil {
+		stop()
+		return fmt.Errorf("watch the network: %w", err)
 	}
 	saw(netstate.Event{Routes: true})
 	ended := make([]error, len(sockets))
 	var listeners sync.WaitGroup
 	for i, s := range sockets {
 		listeners.Go(func() {
-			read := w.network
-			if s != routes {
-				read = w.tables
+			if s == routes {
+				ended[i] = w.listen(s, w.network, w.learn)
+			} else {
+				ended[i] = w.listen(s, w.tables, func() error { return nil })
 			}
-			ended[i] = w.listen(s, read)
 			stop() // one that cannot go on ends the others
 		})
 	}
@@ -70,6 +64,21 @@ type watcher struct {
 	kernel *Kernel
 	saw    func(netstate.Event)
 	names  map[int]string // of links, by index
+}
+
+// learn finds the names of all links.
+func (w *watcher) learn() error {
+	return w.kernel.netlinkIn("", func(h *netlink.Handle) error {
+		all, err := retry(h.LinkList)
+		if err != nil {
+			return fmt.Errorf("list links: %w", err)
+		}
+		w.names = make(map[int]string, len(all))
+		for _, l := range all {
+			w.names[l.Attrs().Index] = l.Attrs().Name
+		}
+		return nil
+	})
 }
 
 func (k *Kernel) subscribe(protocol int, groups ...int) (socket *os.File, err error) {
@@ -94,13 +103,18 @@ func (k *Kernel) subscribe(protocol int, groups ...int) (socket *os.File, err er
 	return socket, err
 }
 
-// listen hands messages to read until the socket is closed.
-func (w *watcher) listen(socket *os.File, read func(message)) error {
+// listen hands messages to read until the socket is closed. If some were lost, anything may
+// have changed, and lost is called before what comes after.
+func (w *watcher) listen(socket *os.File, read func(message), lost func() error) error {
 	buf := make([]byte, 1<<16)
 	for {
 		n, err := socket.Read(buf)
 		if errors.Is(err, unix.ENOBUFS) {
-			w.saw(netstate.Event{Routes: true}) // events were lost: anything may have changed
+			// What came before the loss would speak of links as they are no more.
+			if err := errors.Join(drain(socket, buf), lost()); err != nil {
+				return err
+			}
+			w.saw(netstate.Event{Routes: true})
 			continue
 		}
 		if err != nil {
@@ -112,25 +126,59 @@ func (w *watcher) listen(socket *os.File, read func(message)) error {
 	}
 }
 
-// network tells of a message that may be about something of Sarn's. Busy machines learn
-// neighbours, and routing daemons routes, many times a second.
+// drain throws away what has come so far.
+func drain(socket *os.File, buf []byte) error {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return err
+	}
+	for err == nil || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.EINTR) {
+		if ctlErr := raw.Control(func(fd uintptr) { _, err = unix.Read(int(fd), buf) }); ctlErr != nil {
+			return ctlErr
+		}
+	}
+	if errors.Is(err, unix.EAGAIN) {
+		return nil
+	}
+	return err
+}
+
+// network tells of a message that may be about something of Sarn's. Busy machines learn and
+// forget neighbours, and routing daemons routes, many times a second.
 func (w *watcher) network(m message) {
 	switch m.kind {
-	case unix.RTM_NEWNEIGH:
-		const lasting = netlink.NUD_PERMANENT | netlink.NUD_NOARP
-		if len(m.body) >= unix.SizeofNdMsg && binary.NativeEndian.Uint16(m.body[8:])&lasting != 0 { // ndm_state
-			w.saw(netstate.Event{})
-		}
+	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
+		w.neighbor(m)
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
-		if len(m.body) >= unix.SizeofRtMsg && m.body[5] == w.kernel.owner.Protocol { // rtm_protocol
+		if len(m.body) < unix.SizeofRtMsg {
+			return
+		}
+		// What has replaced a route of ours does not come with word of its end.
+		ours := m.body[5] == w.kernel.owner.Protocol // rtm_protocol
+		usurped := !ours && m.kind == unix.RTM_NEWROUTE && m.flags&unix.NLM_F_REPLACE != 0
+		if ours || usurped {
 			r := parseRoute(m.body, w.names)
-			w.saw(netstate.Event{Route: &r, Gone: m.kind == unix.RTM_DELROUTE})
+			w.saw(netstate.Event{Route: &r, Gone: usurped || m.kind == unix.RTM_DELROUTE})
 		}
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 		w.link(m)
 	case unix.RTM_DELADDR:
 		w.saw(netstate.Event{Routes: true}) // those with this source go (fib_sync_down_addr)
 	default:
+		w.saw(netstate.Event{})
+	}
+}
+
+// neighbor tells of a neighbour or an entry of a bridge, if it is there to stay or is about
+// a device of Sarn's. Of one that is deleted the kernel does not say that it was to stay.
+func (w *watcher) neighbor(m message) {
+	if len(m.body) < unix.SizeofNdMsg {
+		return
+	}
+	name := w.names[int(int32(binary.NativeEndian.Uint32(m.body[4:])))] // ndm_ifindex
+	ours := strings.HasPrefix(name, netstate.BridgePrefix) || strings.HasPrefix(name, netstate.PortPrefix)
+	const lasting = netlink.NUD_PERMANENT | netlink.NUD_NOARP
+	if ours || binary.NativeEndian.Uint16(m.body[8:])&lasting != 0 { // ndm_state
 		w.saw(netstate.Event{})
 	}
 }
@@ -160,7 +208,14 @@ func (w *watcher) link(m message) {
 	} else if m.body[0] != unix.AF_BRIDGE {
 		w.names[index] = name
 	}
-	w.saw(netstate.Event{Routes: renamed || !up && !port})
+	switch {
+	case renamed:
+		w.saw(netstate.Event{Routes: true})
+	case !up && !port:
+		w.saw(netstate.Event{Routes: true, Link: name})
+	default:
+		w.saw(netstate.Event{})
+	}
 }
 
 // tables tells of a message of nftables that names our table.

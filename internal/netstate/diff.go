@@ -158,7 +158,7 @@ func (p *plan) links(netns string, w, h *State, peers, gone map[string]bool) {
 		case ok || l.Name == "lo":
 		case p.owner.Owns(l.Alias):
 			p.add(deleteLinks, netns, Delete, Link{Name: l.Name, Kind: l.Kind})
-		case l.Isolated && l.Static: // as only we put a device into our bridge
+		case l.Isolated && l.Static && p.owner.Owns(there[l.Master].Alias): // as only we put a device there
 			p.add(releaseLinks, netns, Change, LinkAttr{l.Name, "master", ""})
 		}
 	}

@@ -32,6 +32,7 @@ func (s *State) merge(o *State) {
 		s.Alias = o.Alias
 	}
 	s.Links = append(s.Links, o.Links...)
+	s.Qdiscs = append(s.Qdiscs, o.Qdiscs...)
 	s.Addresses = append(s.Addresses, o.Addresses...)
 	s.Neighbors = append(s.Neighbors, o.Neighbors...)
 	s.Forwards = append(s.Forwards, o.Forwards...)
