@@ -41,5 +41,5 @@ column() { awk -v c="$1" '{print $c}' "$SARN_RUN_DIR/times"; }
 echo
 echo "| $ports ports, one after the other, on $nodes hosts | p50, ms | p99, ms |"
 echo "| --- | --- | --- |"
-printf '| from \`port create --wait\` to the first reply from another host | %.0f | %.0f |\n' "$(column 1 | quantile 0.5)" "$(column 1 | quantile 0.99)"
+printf '| from port create --wait to the first reply from another host | %.0f | %.0f |\n' "$(column 1 | quantile 0.5)" "$(column 1 | quantile 0.99)"
 printf '| of that, the command | %.0f | %.0f |\n' "$(column 2 | quantile 0.5)" "$(column 2 | quantile 0.99)"
