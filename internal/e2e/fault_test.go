@@ -72,7 +72,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 		f.arrived()
 		f.isOn("host2", "vm5", vm5)
 
-		f.pause("host2") // which does not learn that packets go elsewhere
+		f.pause("router") // which does not learn that packets go elsewhere
 		f.sarn("port", "move", "vm5", "--to", "host1")
 		f.eventually("packets are switched", func() bool { return strings.Contains(f.sarn("port", "get", "vm5", "-o", "json"), `"switched"`) })
 		f.crash(r)
