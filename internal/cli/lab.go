@@ -20,7 +20,7 @@ this machine, built from one YAML file: its ` + "`kind: Lab`" + ` document says 
 what, the rest is what a real fabric would be given. A controller and an agent in every
 node make it work. While a lab is up, every other command can talk to its controller.
 
-All but list and graph needs root.`,
+All but list and graph need root.`,
 		Example: `  sarn lab up examples/two-hosts.yaml
   sarn lab up --topo tree,depth=2,fanout=4
   sarn lab ping-all

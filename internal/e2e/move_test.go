@@ -145,6 +145,19 @@ func TestMoveFromAHostThatIsDown(t *testing.T) {
 	f.sh("router", "ping -c 1 -W 2 "+vm1)
 }
 
+// TestToolsKnowWhereAMovingPortIs has a move that cannot go on: the port is where it was.
+func TestToolsKnowWhereAMovingPortIs(t *testing.T) {
+	f := up(t, "two-hosts.yaml")
+	f.kill(f.pid("agent", "host2"))
+	f.sarn("port", "move", "vm1", "--to", "host2")
+	f.sh("vm1", "ping -c 1 -W 2 vm2")
+	f.sarn("trace", "vm1", "vm3")
+	f.sarn("lab", "ping-all")
+	if out := f.sarn("port", "list"); !strings.Contains(out, "host1 > host2") {
+		t.Errorf("the list does not show the move:\n%s", out)
+	}
+}
+
 // TestPortOnAnExistingInterface takes in a device that somebody else makes, whenever it
 // comes, and lets it go as it was.
 func TestPortOnAnExistingInterface(t *testing.T) {
@@ -165,6 +178,9 @@ func TestPortOnAnExistingInterface(t *testing.T) {
 	f.eventually("the device is in the network", func() bool { return strings.Contains(f.sh("host1", "ip link show tap77"), "br_net1") })
 	guest("ping -c 1 -W 2 " + vm3)
 	f.sh("vm3", "ping -c 1 -W 2 10.10.10.77")
+	f.sarn("trace", "vm9", "vm3")
+	f.sarn("trace", "vm5", "vm9")
+	f.sarn("lab", "ping-all")
 	// Its packets are checked like any port's.
 	guest("ip addr add 10.10.10.78/24 dev eth0")
 	if out := guest("sh -c 'ping -c 1 -W 1 -I 10.10.10.78 " + vm3 + " || true'"); !strings.Contains(out, "100% packet loss") {

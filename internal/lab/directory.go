@@ -99,7 +99,7 @@ func (l *Lab) directory(p *Plan, now intent.Set) *Directory {
 		d.bridges[s.Bridge.Addr] = true
 	}
 	for _, o := range now.Ports {
-		m := d.vm(o, l.guests(o.Node))
+		m := d.vm(o, l.guests(o.Serving()))
 		if slices.ContainsFunc(p.VMs, func(v VM) bool { return v.Name == m.Name }) {
 			m.Lines = l.path("vms", m.Name)
 		}
@@ -126,8 +126,8 @@ func (d *Directory) machine(p *Plan, m Machine, netns string) Member {
 }
 
 func (d *Directory) vm(o *intent.Port, guests string) Member {
-	m := Member{Name: o.Name, Kind: VMMember, Address: o.Address.Addr, Host: o.Node, Subnet: o.Subnet}
-	if o.Attach.Type != intent.AttachTap {
+	m := Member{Name: o.Name, Kind: VMMember, Address: o.Address.Addr, Host: o.Serving(), Subnet: o.Subnet}
+	if o.Attach.Type == intent.AttachNetns || o.Attach.Type == "" {
 		name := o.Attach.Namespace
 		if name == "" {
 			name = o.Name

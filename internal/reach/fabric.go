@@ -116,7 +116,7 @@ func newNamespace(node *Node, netns string, s *netstate.State) *namespace {
 }
 
 // guests names the namespaces of the node's ports, and makes up one for each VM that is
-// behind a tap.
+// behind a tap or a device of somebody else's.
 func (f *fabric) guests(m map[string]*namespace, node *Node) {
 	const device = "eth0"
 	host := m[""]
@@ -130,8 +130,8 @@ func (f *fabric) guests(m map[string]*namespace, node *Node) {
 			}
 			continue
 		}
-		tap := host.device(p.Name)
-		if tap == nil || tap.Kind != netstate.Tap {
+		tap := host.door(&p)
+		if tap == nil {
 			continue
 		}
 		at := newNamespace(node, "behind "+tap.Name, &netstate.State{
@@ -143,6 +143,18 @@ func (f *fabric) guests(m map[string]*namespace, node *Node) {
 		at.peers[device], host.peers[tap.Name] = end{host, tap.Name}, end{at, device}
 		m[at.netns] = at
 	}
+}
+
+// door returns the host's end of a port behind which is a guest that Sarn does not set
+// up: a tap, or the device of somebody else's.
+func (n *namespace) door(p *Port) *netstate.Link {
+	if p.Netns == "" && p.Interface != "" {
+		return n.links[p.Interface]
+	}
+	if l := n.device(p.Name); l != nil && l.Kind == netstate.Tap {
+		return l
+	}
+	return nil
 }
 
 // device returns the host's end of a port, which its alias names.
@@ -158,7 +170,7 @@ func (f *fabric) guest(p *Port) (*namespace, error) {
 		return m[p.Netns], nil
 	}
 	if host := m[""]; host != nil {
-		if tap := host.device(p.Name); tap != nil && host.peers[tap.Name].at != nil {
+		if tap := host.door(p); tap != nil && host.peers[tap.Name].at != nil {
 			return host.peers[tap.Name].at, nil
 		}
 	}

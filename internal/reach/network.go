@@ -65,7 +65,7 @@ func New(w *intent.World, load func(node string) (netstate.Machine, error)) *Net
 		}
 		for _, o := range w.PortsIn(s.Name) {
 			p := Port{
-				Name: o.Name, Node: o.Node, Address: netip.PrefixFrom(o.Address.Addr, s.CIDR.Bits()),
+				Name: o.Name, Node: o.Serving(), Address: netip.PrefixFrom(o.Address.Addr, s.CIDR.Bits()),
 				MAC: string(o.MAC), Gateway: s.Gateway.Addr,
 			}
 			if o.Attach.Type != intent.AttachTap {
