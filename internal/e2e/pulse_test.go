@@ -22,7 +22,8 @@ type pulse struct {
 	to   net.IPAddr
 	id   uint16
 	stop chan struct{}
-	done sync.WaitGroup
+
+	sending, receiving sync.WaitGroup
 
 	mu    sync.Mutex
 	beats []beat
@@ -45,8 +46,8 @@ func (f fabric) pulse(from, to string) *pulse {
 	p := &pulse{f: f, name: from + " to " + to, to: net.IPAddr{IP: net.ParseIP(to)}, stop: make(chan struct{})}
 	p.id = uint16(os.Getpid()) + uint16(lastPulse.Add(1))
 	f.in(from, func() (err error) { p.conn, err = net.ListenPacket("ip4:icmp", "0.0.0.0"); return err })
-	p.done.Go(p.receive)
-	p.done.Go(p.send)
+	p.receiving.Go(p.receive)
+	p.sending.Go(p.send)
 	f.Cleanup(p.end)
 	p.again()
 	p.forget()
@@ -61,9 +62,10 @@ func (p *pulse) end() {
 	default:
 	}
 	close(p.stop)
+	p.sending.Wait() // no beat may follow the last one that is waited for
 	p.f.poll(time.Second, func() bool { return p.missed(time.Time{}, time.Now()) == 0 })
 	p.conn.Close()
-	p.done.Wait()
+	p.receiving.Wait()
 }
 
 func (p *pulse) send() {
