@@ -195,12 +195,7 @@ func part(rev int64, key string, dst ...string) api.NodeEvent {
 // TestAChangeOfRoutesReadsNothing has parts of routes come and go: the kernel is told
 // just that, and what it says of it in its events is no cause to look again.
 func TestAChangeOfRoutesReadsNothing(t *testing.T) {
-	src, k := newSource(), netstatetest.New("eth0")
-	start(t, src, k, io.Discard)
-	next(t, src.haves)
-	src.events <- event(1, state("10.0.0.0/24"))
-	next(t, src.reports)
-	quiet(t, k)
+	src, k := atRest(t, state("10.0.0.0/24"))
 	reads, applied := len(k.Reads()), len(k.Applied())
 	for i, e := range []api.NodeEvent{
 		part(2, "port a", "10.1.0.1/32"), part(3, "port b", "10.1.0.2/32", "10.1.0.3/32"),
@@ -223,6 +218,18 @@ func TestAChangeOfRoutesReadsNothing(t *testing.T) {
 	}
 }
 
+// atRest runs an agent that has applied m at revision 1 and has nothing more to do.
+func atRest(t *testing.T, m netstate.Machine) (*source, *netstatetest.Kernel) {
+	t.Helper()
+	src, k := newSource(), netstatetest.New("eth0")
+	start(t, src, k, io.Discard)
+	next(t, src.haves)
+	src.events <- event(1, m)
+	next(t, src.reports)
+	quiet(t, k)
+	return src, k
+}
+
 // quiet waits until the agent has looked at what its own pass has changed.
 func quiet(t *testing.T, k *netstatetest.Kernel) {
 	t.Helper()
@@ -235,12 +242,7 @@ func quiet(t *testing.T, k *netstatetest.Kernel) {
 
 // TestALocalChangeReadsNoRoutes has a part with a link come beside many routes.
 func TestALocalChangeReadsNoRoutes(t *testing.T) {
-	src, k := newSource(), netstatetest.New("eth0")
-	start(t, src, k, io.Discard)
-	next(t, src.haves)
-	src.events <- event(1, state("10.0.0.0/24"))
-	next(t, src.reports)
-	quiet(t, k)
+	src, k := atRest(t, state("10.0.0.0/24"))
 	reads := len(k.Reads())
 	e := part(2, "port a", "10.1.0.1/32")
 	e.Parts["port a"][""].Links = []netstate.Link{{Name: "br_a", Kind: netstate.Bridge, Alias: "sarn a", Up: true}}
@@ -266,12 +268,7 @@ func TestALocalChangeReadsNoRoutes(t *testing.T) {
 
 // TestCountsAndSlowsRepairs has somebody delete a route again and again.
 func TestCountsAndSlowsRepairs(t *testing.T) {
-	src, k := newSource(), netstatetest.New("eth0")
-	start(t, src, k, io.Discard)
-	next(t, src.haves)
-	src.events <- event(1, state("10.0.0.0/24"))
-	next(t, src.reports)
-	quiet(t, k)
+	src, k := atRest(t, state("10.0.0.0/24"))
 	steal := func() { k.Edit(func(m netstate.Machine) { m[""].Routes = nil }) }
 	for i := range 5 {
 		steal()
@@ -294,14 +291,9 @@ func TestCountsAndSlowsRepairs(t *testing.T) {
 
 // TestNoticesSettings changes a setting, of which no event tells.
 func TestNoticesSettings(t *testing.T) {
-	src, k := newSource(), netstatetest.New("eth0")
-	start(t, src, k, io.Discard)
-	next(t, src.haves)
 	m := state("10.0.0.0/24")
 	m[""].Sysctls = []netstate.Sysctl{{Name: "net/ipv4/neigh/br/proxy_delay", Value: "0"}}
-	src.events <- event(1, m)
-	next(t, src.reports)
-	quiet(t, k)
+	src, k := atRest(t, m)
 	k.EditQuietly(func(m netstate.Machine) { m[""].Sysctls[0].Value = "80" })
 	if r := next(t, src.reports); r.Repairs != 1 {
 		t.Errorf("got %+v", r)

@@ -97,13 +97,7 @@ func (a *app) change(ctx context.Context, change api.Change, docs []intent.Docum
 	if err != nil {
 		return err
 	}
-	said := a.patience("the controller")
-	result, err := client.Apply(ctx, change)
-	said()
-	var ps intent.Problems
-	if errors.As(err, &ps) {
-		return intent.Locate(ps, docs)
-	}
+	result, err := ask(ctx, a, change, docs, client.Apply)
 	if err != nil {
 		return err
 	}
@@ -114,6 +108,17 @@ func (a *app) change(ctx context.Context, change api.Change, docs []intent.Docum
 		return nil
 	}
 	return a.wait(ctx, client, result.Revision, w.timeout)
+}
+
+// ask sends the change by send. Problems are located in docs.
+func ask[T any](ctx context.Context, a *app, change api.Change, docs []intent.Document, send func(context.Context, api.Change) (T, error)) (T, error) {
+	defer a.patience("the controller")()
+	answer, err := send(ctx, change)
+	var ps intent.Problems
+	if errors.As(err, &ps) {
+		return answer, intent.Locate(ps, docs)
+	}
+	return answer, err
 }
 
 func (a *app) printResult(r api.Result, dryRun bool) error {

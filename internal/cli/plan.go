@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -83,13 +82,7 @@ func (a *app) plan(ctx context.Context, change api.Change, docs []intent.Documen
 	if err != nil {
 		return err
 	}
-	said := a.patience("the controller")
-	plan, err := client.Plan(ctx, change)
-	said()
-	var ps intent.Problems
-	if errors.As(err, &ps) {
-		return intent.Locate(ps, docs)
-	}
+	plan, err := ask(ctx, a, change, docs, client.Plan)
 	if err != nil {
 		return err
 	}

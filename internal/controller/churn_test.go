@@ -17,7 +17,6 @@ import (
 
 	"sarn/internal/api"
 	"sarn/internal/intent"
-	"sarn/internal/store"
 )
 
 const (
@@ -44,16 +43,7 @@ func TestCreatorsOnOneController(t *testing.T) {
 
 // TestCreatorsOnTwoControllers is the same with two controllers on one etcd.
 func TestCreatorsOnTwoControllers(t *testing.T) {
-	endpoint := etcd(t)
-	var pair []*running
-	for range 2 {
-		st, err := store.Open(t.Context(), store.Config{Endpoints: []string{endpoint}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = st.Close() })
-		pair = append(pair, runOn(t, st))
-	}
+	pair := runPair(t)
 	pair[0].apply(t, change(t, base))
 	result := pair[0].apply(t, change(t, narrow))
 	if err := pair[1].await(t.Context(), func() bool { return pair[1].revision >= result.Revision }); err != nil {

@@ -85,6 +85,22 @@ func runOn(t *testing.T, st *store.Store, set ...func(*Config)) *running {
 	return &running{c, client, cfg.Socket, stop}
 }
 
+// runPair runs two controllers on one etcd.
+func runPair(t *testing.T) []*running {
+	t.Helper()
+	endpoint := etcd(t)
+	var pair []*running
+	for range 2 {
+		st, err := store.Open(t.Context(), store.Config{Endpoints: []string{endpoint}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = st.Close() })
+		pair = append(pair, runOn(t, st))
+	}
+	return pair
+}
+
 // shortDir is a directory whose path leaves room for a socket's name.
 func shortDir(t *testing.T) string {
 	t.Helper()
@@ -348,16 +364,7 @@ func TestConcurrentCreators(t *testing.T) {
 
 // TestTwoControllers creates ports through two controllers on one etcd.
 func TestTwoControllers(t *testing.T) {
-	endpoint := etcd(t)
-	var pair []*running
-	for range 2 {
-		st, err := store.Open(t.Context(), store.Config{Endpoints: []string{endpoint}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = st.Close() })
-		pair = append(pair, runOn(t, st))
-	}
+	pair := runPair(t)
 	result := pair[0].apply(t, change(t, base))
 	// The other one has it as soon as its watch does.
 	if err := pair[1].await(t.Context(), func() bool { return pair[1].revision >= result.Revision }); err != nil {

@@ -116,23 +116,27 @@ func bodyOf[T any](h huma.API, description string) (*huma.RequestBody, func()) {
 }
 
 func (c *Controller) serveChanges(h huma.API) {
-	content, describe := bodyOf[api.Change](h, "The change.")
-	defer describe()
-	huma.Register(h, huma.Operation{
-		OperationID: "change", Method: http.MethodPost, Path: "/v1/changes", Tags: []string{"change"},
-		Summary: "Change intent",
+	serveChange(h, huma.Operation{
+		OperationID: "change", Path: "/v1/changes", Summary: "Change intent",
 		Description: "Creates, updates and deletes objects, all of them or none. The change is judged as a whole: the order of its objects does not matter. " +
 			"What an update leaves out of an object's allocated fields stays as it is. Each problem names its object and field as kind/name/field.",
-		RequestBody:  content,
-		MaxBodyBytes: maxChange, BodyReadTimeout: time.Minute, SkipValidateBody: true,
-		Errors: []int{http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity},
-	}, func(ctx context.Context, in *rawBody) (*body[api.Result], error) {
+	}, c.Change)
+}
+
+// serveChange serves, as op says, what takes a change and answers with a T.
+func serveChange[T any](h huma.API, op huma.Operation, do func(context.Context, api.Change) (T, error)) {
+	content, describe := bodyOf[api.Change](h, "The change.")
+	defer describe()
+	op.Method, op.Tags, op.RequestBody = http.MethodPost, []string{"change"}, content
+	op.MaxBodyBytes, op.BodyReadTimeout, op.SkipValidateBody = maxChange, time.Minute, true
+	op.Errors = []int{http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity}
+	huma.Register(h, op, func(ctx context.Context, in *rawBody) (*body[T], error) {
 		change, err := decode[api.Change](in.RawBody, "change")
 		if err != nil {
 			return nil, huma.Error422UnprocessableEntity(err.Error())
 		}
-		r, err := c.Change(ctx, change)
-		return &body[api.Result]{r}, problem(err)
+		answer, err := do(ctx, change)
+		return &body[T]{answer}, problem(err)
 	})
 }
 

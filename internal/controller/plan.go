@@ -3,9 +3,7 @@ package controller
 import (
 	"context"
 	"maps"
-	"net/http"
 	"slices"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -16,24 +14,11 @@ import (
 )
 
 func (c *Controller) servePlan(h huma.API) {
-	content, describe := bodyOf[api.Change](h, "The change.")
-	defer describe()
-	huma.Register(h, huma.Operation{
-		OperationID: "plan", Method: http.MethodPost, Path: "/v1/plan", Tags: []string{"change"},
-		Summary: "Say what a change would do",
+	serveChange(h, huma.Operation{
+		OperationID: "plan", Path: "/v1/plan", Summary: "Say what a change would do",
 		Description: "Judges a change as posting it would, writes nothing, and answers what would become of its objects and which commands each node would run. " +
 			"Each problem names its object and field as kind/name/field.",
-		RequestBody:  content,
-		MaxBodyBytes: maxChange, BodyReadTimeout: time.Minute, SkipValidateBody: true,
-		Errors: []int{http.StatusNotFound, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity},
-	}, func(ctx context.Context, in *rawBody) (*body[api.Plan], error) {
-		change, err := decode[api.Change](in.RawBody, "change")
-		if err != nil {
-			return nil, huma.Error422UnprocessableEntity(err.Error())
-		}
-		p, err := c.Plan(ctx, change)
-		return &body[api.Plan]{p}, problem(err)
-	})
+	}, c.Plan)
 }
 
 // Plan says what the change would do, or returns a *Refusal. It changes nothing, and

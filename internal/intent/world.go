@@ -197,20 +197,11 @@ func (w *World) Set() *Set {
 
 // All returns every object, dependencies first and otherwise in no order.
 func (w *World) All() []Object {
-	all := make([]Object, 0, len(w.Nodes)+len(w.VPCs)+len(w.Subnets)+len(w.Ports))
-	for _, o := range w.Nodes {
-		all = append(all, o)
+	s := Set{
+		Nodes: slices.Collect(maps.Values(w.Nodes)), VPCs: slices.Collect(maps.Values(w.VPCs)),
+		Subnets: slices.Collect(maps.Values(w.Subnets)), Ports: slices.Collect(maps.Values(w.Ports)),
 	}
-	for _, o := range w.VPCs {
-		all = append(all, o)
-	}
-	for _, o := range w.Subnets {
-		all = append(all, o)
-	}
-	for _, o := range w.Ports {
-		all = append(all, o)
-	}
-	return all
+	return s.Objects()
 }
 
 // List returns the objects of one kind, ordered by name.

@@ -174,7 +174,7 @@ func (p *pass) apply(ctx context.Context, ops []netstate.Op) (int, error) {
 		}
 		return len(lines), nil
 	}
-	if n := routesFirst(ops); n > 1 {
+	if n := routesFirst(ops); n > 0 {
 		if err := p.routes(ops[:n]); err != nil {
 			return 0, err
 		}
@@ -193,7 +193,7 @@ func (p *pass) apply(ctx context.Context, ops []netstate.Op) (int, error) {
 // routesFirst counts the ops about routes that ops begins with.
 func routesFirst(ops []netstate.Op) int {
 	for i, o := range ops {
-		if r, ok := o.Object.(netstate.Route); !ok || !r.Dst.Addr().Is4() {
+		if _, ok := o.Object.(netstate.Route); !ok {
 			return i
 		}
 	}
@@ -217,8 +217,6 @@ func (p *pass) one(op netstate.Op) error {
 		return p.neighbor(op.Verb, x)
 	case netstate.Forward:
 		return p.forward(op.Verb, x)
-	case netstate.Route:
-		return p.route(op.Verb, x)
 	case netstate.Rule:
 		return p.rule(op.Verb, x)
 	case netstate.Sysctl:

@@ -81,45 +81,6 @@ func (p *pass) entry(verb netstate.Verb, link, mac string, n netlink.Neigh) (err
 	return p.handle.NeighSet(&n)
 }
 
-func (p *pass) route(verb netstate.Verb, r netstate.Route) error {
-	kind, ok := routeTypes[r.Type]
-	if !ok && verb != netstate.Delete {
-		return fmt.Errorf("this version of Sarn makes no routes of type %q", r.Type)
-	}
-	route := &netlink.Route{
-		Table: int(r.Table), Dst: ipNet(r.Dst), Protocol: netlink.RouteProtocol(p.kernel.owner.Protocol), Type: int(kind),
-	}
-	if verb == netstate.Delete {
-		// Table, destination and protocol name it. Its link may be gone by now, and
-		// any scope will do.
-		route.Scope = netlink.SCOPE_NOWHERE
-		return ignoreGone(p.handle.RouteDel(route))
-	}
-	if r.Link != "" {
-		index, err := p.find(r.Link)
-		if err != nil {
-			return err
-		}
-		route.LinkIndex = index
-	}
-	if r.Via.IsValid() {
-		route.Gw = r.Via.AsSlice()
-	} else if r.Type == netstate.Unicast {
-		route.Scope = netlink.SCOPE_LINK
-	}
-	if r.Src.IsValid() {
-		route.Src = r.Src.AsSlice()
-	}
-	if verb == netstate.Change {
-		return p.handle.RouteReplace(route)
-	}
-	err := p.handle.RouteAdd(route)
-	if errors.Is(err, unix.EEXIST) {
-		return p.unlessRouted(r, err)
-	}
-	return err
-}
-
 // unlessRouted forgives that a route is there if it is the one that is wanted.
 func (p *pass) unlessRouted(r netstate.Route, err error) error {
 	names := map[int]string{}

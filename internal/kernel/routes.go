@@ -25,14 +25,13 @@ func (p *pass) routes(ops []netstate.Op) error {
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20)
 	for len(ops) > 0 {
 		n := min(len(ops), batch)
-		failed, err := p.routeBatch(fd, ops[:n])
+		refused, err := p.routeBatch(fd, ops[:n])
 		if err != nil {
 			return err
 		}
-		// One by one it is seen whether that is an error, and which.
-		for _, op := range failed {
-			if err := p.one(op); err != nil {
-				return p.kernel.failedOp(op, err)
+		for _, r := range refused {
+			if err := p.forgive(r); err != nil {
+				return p.kernel.failedOp(r.op, err)
 			}
 		}
 		ops = ops[n:]
@@ -40,8 +39,25 @@ func (p *pass) routes(ops []netstate.Op) error {
 	return nil
 }
 
-// routeBatch sends one message for each op and returns those that the kernel refused.
-func (p *pass) routeBatch(fd int, ops []netstate.Op) (refused []netstate.Op, err error) {
+// refusal is an op that the kernel did not do, and why.
+type refusal struct {
+	op  netstate.Op
+	err unix.Errno
+}
+
+// forgive returns the refusal's error unless all is as the op wants it.
+func (p *pass) forgive(r refusal) error {
+	switch {
+	case r.op.Verb == netstate.Delete:
+		return ignoreGone(r.err)
+	case r.op.Verb == netstate.Add && r.err == unix.EEXIST:
+		return p.unlessRouted(r.op.Object.(netstate.Route), r.err)
+	}
+	return r.err
+}
+
+// routeBatch sends one message for each op and returns what the kernel refused.
+func (p *pass) routeBatch(fd int, ops []netstate.Op) (refused []refusal, err error) {
 	var out []byte
 	for i, op := range ops {
 		out, err = p.routeMessage(out, op, uint32(i+1), i == len(ops)-1)
@@ -69,8 +85,8 @@ func (p *pass) routeBatch(fd int, ops []netstate.Op) (refused []netstate.Op, err
 			if seq < 1 || seq > len(ops) {
 				continue
 			}
-			if binary.NativeEndian.Uint32(m.body) != 0 {
-				refused = append(refused, ops[seq-1])
+			if errno := -int32(binary.NativeEndian.Uint32(m.body)); errno != 0 {
+				refused = append(refused, refusal{ops[seq-1], unix.Errno(errno)})
 			}
 			if seq == len(ops) {
 				return refused, nil
@@ -82,6 +98,9 @@ func (p *pass) routeBatch(fd int, ops []netstate.Op) (refused []netstate.Op, err
 // routeMessage appends the message that does the op: rtnetlink(7).
 func (p *pass) routeMessage(b []byte, op netstate.Op, seq uint32, last bool) ([]byte, error) {
 	r := op.Object.(netstate.Route)
+	if _, known := routeTypes[r.Type]; !known && op.Verb != netstate.Delete {
+		return nil, fmt.Errorf("this version of Sarn makes no routes of type %q", r.Type)
+	}
 	kind, flags := uint16(unix.RTM_NEWROUTE), uint16(unix.NLM_F_REQUEST)
 	rt := unix.RtMsg{
 		Family: unix.AF_INET, Dst_len: uint8(r.Dst.Bits()), Table: unix.RT_TABLE_UNSPEC,
@@ -89,6 +108,8 @@ func (p *pass) routeMessage(b []byte, op netstate.Op, seq uint32, last bool) ([]
 	}
 	switch op.Verb {
 	case netstate.Delete:
+		// Table, destination and protocol name it. Its link may be gone by now, and
+		// any scope will do.
 		kind, rt.Type, rt.Scope = unix.RTM_DELROUTE, unix.RTN_UNSPEC, unix.RT_SCOPE_NOWHERE
 	case netstate.Change:
 		flags |= unix.NLM_F_CREATE | unix.NLM_F_REPLACE
