@@ -27,7 +27,7 @@ func (f fabric) troubledNFT(node string) (dir string) {
 	script := fmt.Sprintf(`#!/bin/sh
 cd %s
 [ -e slow ] && sleep 2
-if [ -e broken ] || [ -s flaky ] && [ $(($(od -An -N1 -tu1 /dev/urandom) %% 2)) = 0 ]; then
+if [ -e broken ] || { [ -s flaky ] && [ $(($(od -An -N1 -tu1 /dev/urandom) %% 2)) = 0 ]; }; then
 	[ -e flaky ] && sed -i 1d flaky
 	echo 'nft: out of luck' >&2
 	exit 1
