@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"bench/fleet": {"internal/api", "internal/graph", "internal/intent", "internal/netstate"},
 	"internal/cli": {
 		"internal/agent", "internal/api", "internal/compile", "internal/controller", "internal/daemon", "internal/doctor",
+		"internal/bench/compare", "internal/bench/load", "internal/bench/netload", "internal/bench/report",
 		"internal/intent", "internal/kernel", "internal/lab", "internal/netstate", "internal/pki", "internal/reach", "internal/store",
 	},
 
@@ -39,6 +40,12 @@ var mayImport = map[string][]string{
 	"internal/agent":      {"internal/api", "internal/netstate"},
 	"internal/lab":        {"internal/api", "internal/compile", "internal/graph", "internal/intent", "internal/kernel", "internal/netstate"},
 	"internal/doctor":     {"internal/compile", "internal/intent", "internal/kernel", "internal/netstate"},
+
+	"internal/bench/http1":   {},
+	"internal/bench/load":    {"internal/bench/http1"},
+	"internal/bench/compare": {"internal/bench/load"},
+	"internal/bench/report":  {"internal/bench/compare", "internal/bench/load", "internal/graph"},
+	"internal/bench/netload": {},
 
 	"internal/daemon": {},
 	"internal/graph":  {},

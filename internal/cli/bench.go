@@ -1,0 +1,11 @@
+package cli
+
+import "github.com/spf13/cobra"
+
+func (a *app) benchCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure web servers and networks, and compare them",
+	}
+	return cmd
+}
