@@ -18,7 +18,8 @@ import (
 // comparing holds the flags of bench compare.
 type comparing struct {
 	requests         int64
-	duration, warmup time.Duration
+	duration         seconds
+	warmup           time.Duration
 	concurrency      int
 	keepAlive, http2 bool
 	rounds           int
@@ -28,6 +29,7 @@ type comparing struct {
 
 func (a *app) benchCompareCommand() *cobra.Command {
 	var o comparing
+	form := reportFormat(formatTable)
 	cmd := &cobra.Command{
 		Use:   "compare FILE.yaml | URL URL...",
 		Short: "Compare web servers: which is faster, by how much, and how sure that is",
@@ -57,21 +59,21 @@ that are whole.`,
 			if err != nil {
 				return err
 			}
-			return a.benchCompare(cmd.Context(), *c, &o)
+			return a.benchCompare(cmd.Context(), *c, &o, form)
 		},
 	}
 	f := cmd.Flags()
-	f.Int64VarP(&o.requests, "requests", "n", 0, "`requests` to each server a round")
-	f.DurationVarP(&o.duration, "duration", "t", 2*time.Second, "how `long` each server is measured a round")
-	f.IntVarP(&o.concurrency, "concurrency", "c", 10, "requests under way at a `time`")
-	f.BoolVarP(&o.keepAlive, "keepalive", "k", false, "send further requests on the same connection")
+	f.Int64VarP(&o.requests, "requests", "n", 0, "how `many` requests to send to each server a round")
+	f.VarP(&o.duration, "duration", "t", "how `long` each server is measured a round: seconds, or such as 500ms (default 2s without -n)")
+	f.IntVarP(&o.concurrency, "concurrency", "c", 10, "how `many` requests are under way at a time")
+	f.BoolVarP(&o.keepAlive, "keepalive", "k", false, "keep connections open for further requests")
 	f.BoolVar(&o.http2, "http2", false, "speak HTTP/2")
 	f.IntVar(&o.rounds, "rounds", 10, "how many `rounds`")
 	f.Uint64Var(&o.seed, "seed", 0, "`number` that decides the order of the rounds; 0 draws one")
 	f.DurationVar(&o.warmup, "warmup", time.Second, "how `long` each server is asked before the first round")
 	f.StringVar(&o.chart, "chart", "", "write a bar chart of the time per request to this SVG `file` too")
 	f.StringVar(&o.report, "report", "", "write a report to this HTML `file` too")
-	a.moreFormats(cmd)
+	form.flag(cmd)
 	return cmd
 }
 
@@ -121,8 +123,6 @@ func (o *comparing) check(cmd *cobra.Command) error {
 	switch {
 	case changed("requests") && o.requests < 1:
 		return usageError("-n %d: a round has a request at least", o.requests)
-	case o.duration <= 0:
-		return usageError("-t %s: a round takes some time", o.duration)
 	case o.concurrency < 1:
 		return usageError("-c %d: there is a request under way at least", o.concurrency)
 	case o.rounds < 1:
@@ -164,7 +164,7 @@ func comparisonOf(args []string) (*compare.Config, error) {
 	return c, nil
 }
 
-func (a *app) benchCompare(ctx context.Context, c compare.Config, o *comparing) error {
+func (a *app) benchCompare(ctx context.Context, c compare.Config, o *comparing, form reportFormat) error {
 	line := &liveLine{a: a}
 	comparison, err := compare.New(c, compare.Deps{
 		Measure: func(ctx context.Context, c load.Config) (*load.Result, error) {
@@ -185,7 +185,7 @@ func (a *app) benchCompare(ctx context.Context, c compare.Config, o *comparing) 
 		return err
 	}
 	result.Program, result.Go = a.version(), runtime.Version()
-	if err := errors.Join(a.printComparison(result), a.writeComparison(result, o)); err != nil {
+	if err := errors.Join(a.printComparison(result, form), a.writeComparison(result, o)); err != nil {
 		return err
 	}
 	if err != nil {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/csv"
 	"fmt"
 	"os"
 	"strconv"
@@ -13,13 +12,14 @@ import (
 )
 
 // printComparison prints the result in the format that is asked for.
-func (a *app) printComparison(r *compare.Result) error {
-	switch a.format {
+func (a *app) printComparison(r *compare.Result, form reportFormat) error {
+	switch form {
 	case formatHTML:
 		return report.Comparison(a.Out, r)
 	case formatCSV:
-		return a.printComparisonCSV(r)
+		return a.writeCSV(comparisonHead, comparisonRows(r))
 	}
+	a.format = format(form)
 	return a.print(r, func() error { return a.printComparisonTable(r) })
 }
 
@@ -50,9 +50,9 @@ func (a *app) printComparisonTable(r *compare.Result) error {
 	for _, n := range r.Notes {
 		for i, line := range strings.Split(n, "\n") {
 			if i == 0 {
-				line = "note: " + line
+				line = "\nnote: " + line
 			}
-			b.WriteString(printable(line) + "\n")
+			b.WriteString(line + "\n")
 		}
 	}
 	fmt.Fprintf(&b, "%d of %s, seed %d, in %s\n", len(r.Order), plural(r.Config.Rounds, "round"), r.Config.Seed,
@@ -71,37 +71,40 @@ func interval(e compare.Estimate, digits int, unit string) string {
 
 func millis(ms float64) string { return fmt.Sprintf("%.3f ms", ms) }
 
-// printComparisonCSV prints a row for each server and round, in the order in which they
+// comparisonHead names the figures of a round as their JSON does.
+var comparisonHead = []string{
+	"round", "place", "server", "started", "seconds", "requests", "failed", "requests_per_second", "time_per_request_ms",
+	"latency_mean", "latency_p50", "latency_p90", "latency_p99", "latency_p999", "latency_max",
+	"server_cpu_seconds", "client_busy", "client_limit",
+}
+
+// comparisonRows returns a row for each server and round, in the order in which they
 // were measured.
-func (a *app) printComparisonCSV(r *compare.Result) error {
-	w := csv.NewWriter(a.Out)
-	if !a.noHeaders {
-		_ = w.Write([]string{ // the writer keeps its error
-			"round", "place", "server", "started", "seconds", "requests", "requests_per_second", "time_per_request_ms",
-			"failed", "mean_ms", "p50_ms", "p90_ms", "p99_ms", "p999_ms", "max_ms", "server_cpu_seconds", "client_busy", "client_limit",
-		})
-	}
-	number := func(v float64) string { return strconv.FormatFloat(v, 'g', 8, 64) }
+func comparisonRows(r *compare.Result) [][]string {
+	var rows [][]string
 	for i, names := range r.Order {
 		for _, name := range names {
 			for _, s := range r.Servers {
 				for _, n := range s.Rounds {
-					if s.Name != name || n.Number != i+1 {
-						continue
+					if s.Name == name && n.Number == i+1 {
+						rows = append(rows, comparisonRow(s.Name, n))
 					}
-					_ = w.Write([]string{
-						strconv.Itoa(n.Number), strconv.Itoa(n.Place), plainCell(s.Name), n.Started.UTC().Format(time.RFC3339Nano),
-						number(n.Seconds), strconv.FormatInt(n.Requests, 10), number(n.RequestsPerSecond), number(n.TimePerRequest),
-						strconv.FormatInt(n.Failed, 10), number(n.Latency.Mean), number(n.Latency.P50), number(n.Latency.P90),
-						number(n.Latency.P99), number(n.Latency.P999), number(n.Latency.Max),
-						number(n.ServerCPUSeconds), number(n.Client.Busy), strconv.FormatBool(n.Client.Limit),
-					})
 				}
 			}
 		}
 	}
-	w.Flush()
-	return w.Error()
+	return rows
+}
+
+func comparisonRow(name string, n compare.Round) []string {
+	number := func(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
+	return []string{
+		strconv.Itoa(n.Number), strconv.Itoa(n.Place), plainCell(name), n.Started.UTC().Format(time.RFC3339Nano),
+		number(n.Seconds), strconv.FormatInt(n.Requests, 10), strconv.FormatInt(n.Failed, 10),
+		number(n.RequestsPerSecond), number(n.TimePerRequest),
+		number(n.Latency.Mean), number(n.Latency.P50), number(n.Latency.P90), number(n.Latency.P99), number(n.Latency.P999), number(n.Latency.Max),
+		number(n.ServerCPUSeconds), number(n.Client.Busy), strconv.FormatBool(n.Client.Limit),
+	}
 }
 
 // plainCell keeps a spreadsheet from taking a name for a formula.

@@ -87,6 +87,41 @@ func (c *Config) Validate() error {
 	return nil
 }
 
+// fill sets what was left out.
+func (c *Config) fill() {
+	if c.Method == "" {
+		c.Method = http.MethodGet
+		if len(c.Body) > 0 {
+			c.Method = http.MethodPost
+		}
+	}
+	c.Streams = max(c.Streams, 1)
+	c.KeepAlive = c.KeepAlive || c.HTTP2
+}
+
+// host is the request's Host.
+func (c *Config) host() string {
+	if h := c.Header.Get("Host"); h != "" {
+		return h
+	}
+	return c.URL.Host
+}
+
+// header is the request's header without Host.
+func (c *Config) header() http.Header {
+	h := c.Header.Clone()
+	if h == nil {
+		h = http.Header{}
+	}
+	h.Del("Host")
+	for name, value := range map[string]string{"User-Agent": "sarn-bench", "Accept": "*/*"} {
+		if _, set := h[name]; !set {
+			h.Set(name, value)
+		}
+	}
+	return h
+}
+
 func checkURL(u *url.URL) error {
 	switch {
 	case u == nil || u.Scheme == "":

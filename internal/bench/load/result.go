@@ -32,13 +32,17 @@ type Result struct {
 	// CutOff counts requests that were under way when the test was interrupted. They
 	// are neither answered nor failed.
 	CutOff int64 `json:"cut_off,omitempty"`
+	// Unsent counts requests of an open loop that were due and never sent, because all
+	// connections were waiting for answers when the time was over.
+	Unsent int64 `json:"unsent,omitempty"`
 	// Interim counts 1xx answers before final ones.
 	Interim int64 `json:"interim,omitempty"`
 	// Resent counts requests sent again, because the server had closed the idle
 	// connection that they were sent on (RFC 9110 section 9.2.2).
 	Resent int64 `json:"resent,omitempty"`
 
-	Connections   int64 `json:"connections"` // opened
+	Connections int64 `json:"connections"` // opened
+	// Bytes are those of all TCP connections, with headers and what TLS adds.
 	BytesReceived int64 `json:"bytes_received"`
 	BytesSent     int64 `json:"bytes_sent"`
 	// BodyBytes are those of the answers' bodies; Shortest and Longest are of one.

@@ -1,0 +1,77 @@
+package load
+
+import (
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// usage is what this process, and the machine, have used of the CPUs during a test.
+type usage struct {
+	start   time.Time
+	seconds float64 // that passed
+	process float64 // CPU seconds of this process
+	machine float64 // share of all CPUs' time that was not idle, or -1
+	all     machineTime
+}
+
+func newUsage() *usage {
+	return &usage{start: time.Now(), process: processTime(), all: readMachineTime()}
+}
+
+// stop ends the measurement.
+func (u *usage) stop() {
+	u.seconds = time.Since(u.start).Seconds()
+	u.process = processTime() - u.process
+	now := readMachineTime()
+	u.machine = -1
+	if total := now.total - u.all.total; total > 0 {
+		u.machine = 1 - float64(now.idle-u.all.idle)/float64(total)
+	}
+}
+
+// client is the process's part of a result.
+func (u *usage) client() Client {
+	c := Client{CPUs: runtime.GOMAXPROCS(0), CPUSeconds: u.process}
+	if u.seconds > 0 {
+		c.Busy = u.process / (float64(c.CPUs) * u.seconds)
+	}
+	return c
+}
+
+// processTime is what this process has used so far, in CPU seconds.
+func processTime() float64 {
+	var r unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &r); err != nil {
+		return 0
+	}
+	return float64(r.Utime.Nano()+r.Stime.Nano()) / float64(time.Second)
+}
+
+// machineTime is what all CPUs have done since the machine's start, in the kernel's
+// ticks: proc_stat(5).
+type machineTime struct{ idle, total int64 }
+
+func readMachineTime() machineTime {
+	var m machineTime
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return m
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	for i, word := range strings.Fields(line) {
+		n, err := strconv.ParseInt(word, 10, 64)
+		if err != nil || i > 8 { // guests' time is in user's too
+			continue
+		}
+		m.total += n
+		if i == 4 || i == 5 { // idle, iowait
+			m.idle += n
+		}
+	}
+	return m
+}
