@@ -50,9 +50,9 @@ func (a *app) printComparisonTable(r *compare.Result) error {
 	for _, n := range r.Notes {
 		for i, line := range strings.Split(n, "\n") {
 			if i == 0 {
-				line = "\nnote: " + line
+				b.WriteString("\nnote: ")
 			}
-			b.WriteString(line + "\n")
+			b.WriteString(printable(line) + "\n")
 		}
 	}
 	fmt.Fprintf(&b, "%d of %s, seed %d, in %s\n", len(r.Order), plural(r.Config.Rounds, "round"), r.Config.Seed,

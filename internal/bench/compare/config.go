@@ -46,7 +46,8 @@ type ClientConfig struct {
 	CPU CPUs `json:"cpu,omitempty"` // to be pinned to
 }
 
-// ServerConfig is one server.
+// ServerConfig is one server. In the words of its commands and in its environment {tmp}
+// is a directory that is there for the time of the comparison, and {dir} is Dir.
 type ServerConfig struct {
 	Name string `json:"name"`
 	URL  string `json:"url"`

@@ -20,7 +20,8 @@ import (
 )
 
 const (
-	tmpWord = "{tmp}"
+	// tmpWord and dirWord stand for the run's temporary directory and the server's own.
+	tmpWord, dirWord = "{tmp}", "{dir}"
 	// markVar marks a server's processes in their environment, with the temporary
 	// directory of their run and the server's name, so that one that leaves its session
 	// is found as well.
@@ -43,15 +44,16 @@ type server struct {
 	state  *os.ProcessState
 }
 
-// command returns argv with the temporary directory filled in.
+// command returns argv with its placeholders filled in.
 func command(s *ServerConfig, argv []string, tmp string) *exec.Cmd {
-	fill := strings.NewReplacer(tmpWord, tmp).Replace
+	dir := strings.ReplaceAll(s.Dir, tmpWord, tmp)
+	fill := strings.NewReplacer(tmpWord, tmp, dirWord, dir).Replace
 	words := make([]string, len(argv))
 	for i, w := range argv {
 		words[i] = fill(w)
 	}
 	cmd := exec.Command(words[0], words[1:]...)
-	cmd.Dir = fill(s.Dir)
+	cmd.Dir = dir
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool {
 		// A service manager that waits for this program is not told by what it starts.
 		return strings.HasPrefix(v, "NOTIFY_SOCKET=") || strings.HasPrefix(v, markVar)
