@@ -134,7 +134,7 @@ func (a *app) writeComparison(r *compare.Result, o *comparing) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // the second time after a success
 	if err := report.Comparison(f, r); err != nil {
 		return err
 	}

@@ -78,7 +78,7 @@ type Server struct {
 	// Failure says why the comparison went on without it; empty if it did not.
 	Failure string `json:"failure,omitempty"`
 
-	// The means over the rounds. TimePerRequest is ab's: seconds × concurrency /
+	// The geometric means over the rounds. TimePerRequest is ab's: seconds × concurrency /
 	// requests, in milliseconds.
 	RequestsPerSecond Estimate `json:"requests_per_second"`
 	TimePerRequest    Estimate `json:"time_per_request_ms"`

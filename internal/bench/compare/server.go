@@ -285,7 +285,7 @@ func occupied(ctx context.Context, s *ServerConfig) error {
 	if err != nil {
 		return nil //nolint:nilerr // nobody there: as it should be
 	}
-	conn.Close()
+	_ = conn.Close() // it was opened to see that it can be
 	return fmt.Errorf("%s: somebody listens at %s already; stop that program (`ss -ltnp` names it), or give the server another port", s.Name, s.address())
 }
 

@@ -53,11 +53,17 @@ func mean(rounds []float64, alpha float64, seed uint64) Estimate {
 	}
 }
 
-// positiveMean is mean for what cannot be negative.
-func positiveMean(rounds []float64, alpha float64, seed uint64) Estimate {
-	e := mean(rounds, alpha, seed)
-	e.Low = max(e.Low, 0)
-	return e
+// level returns the geometric mean of figures above zero, with its interval: the mean on
+// the scale of logarithms, where twice as much and half as much are equally far away. So
+// the interval is one of possible figures, requests a second and the time that each takes
+// tell the same, and two servers' means have the ratio that ratio returns.
+func level(rounds []float64, alpha float64, seed uint64) Estimate {
+	logs := make([]float64, len(rounds))
+	for i, v := range rounds {
+		logs[i] = math.Log(v)
+	}
+	e := mean(logs, alpha, seed)
+	return Estimate{math.Exp(e.Value), math.Exp(e.Low), math.Exp(e.High)}
 }
 
 // bootstrap returns the means of the resampled rounds, sorted. Equal seeds draw the same
@@ -76,17 +82,15 @@ func bootstrap(rounds []float64, seed uint64) []float64 {
 	return means
 }
 
-// ratio returns how many times as large a is as b: the mean of the rounds' own ratios,
-// on the scale of logarithms, where twice as fast and half as fast are equally far from
-// equal. Both have a figure above zero for each round. What slows a whole round down
-// slows both, and falls out.
+// ratio returns how many times as large a is as b: the level of the rounds' own ratios.
+// Both have a figure above zero for each round. What slows a whole round down slows both,
+// and falls out.
 func ratio(a, b []float64, alpha float64, seed uint64) Estimate {
-	logs := make([]float64, len(a))
+	ratios := make([]float64, len(a))
 	for i := range a {
-		logs[i] = math.Log(a[i] / b[i])
+		ratios[i] = a[i] / b[i]
 	}
-	e := mean(logs, alpha, seed)
-	return Estimate{math.Exp(e.Value), math.Exp(e.Low), math.Exp(e.High)}
+	return level(ratios, alpha, seed)
 }
 
 // median returns the middle of the figures, 0 if there are none.

@@ -146,8 +146,8 @@ func TestMeanOfEqualFigures(t *testing.T) {
 	if e := mean([]float64{7, 7, 7, 7}, miss, 1); e != (Estimate{7, 7, 7}) {
 		t.Errorf("%v", e)
 	}
-	if e := positiveMean([]float64{1, 100, 1}, miss, 1); e.Low != 0 {
-		t.Errorf("%v: what cannot be negative may be", e)
+	if e := level([]float64{1, 100, 1}, miss, 1); e.Low <= 0 {
+		t.Errorf("%v: what is above zero may be below", e)
 	}
 	if e := mean([]float64{1, 3}, miss, 1); e != (Estimate{2, 2, 2}) {
 		t.Errorf("%v: two rounds say nothing of their certainty", e)

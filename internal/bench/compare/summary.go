@@ -48,8 +48,8 @@ func (s *Server) summarize(want int, seed uint64) {
 		s.Busy = cpu / seconds
 	}
 	s.ClientLimit = 2*limited >= len(s.Rounds)
-	s.RequestsPerSecond = positiveMean(s.each(func(r Round) float64 { return r.RequestsPerSecond }), miss, seed)
-	s.TimePerRequest = positiveMean(s.each(func(r Round) float64 { return r.TimePerRequest }), miss, seed)
+	s.RequestsPerSecond = level(s.each(func(r Round) float64 { return r.RequestsPerSecond }), miss, seed)
+	s.TimePerRequest = level(s.each(func(r Round) float64 { return r.TimePerRequest }), miss, seed)
 	s.Latency = Latency{
 		Mean: median(s.each(func(r Round) float64 { return r.Latency.Mean })),
 		P50:  median(s.each(func(r Round) float64 { return r.Latency.P50 })),

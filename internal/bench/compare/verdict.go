@@ -61,7 +61,7 @@ func pair(a, b *Server, alpha float64, seed uint64) Pair {
 		p.Ratio = ratio(x, y, alpha, seed)
 	}
 	if p.Ratio.Value < 1 && len(x) > 0 {
-		// The rounds' ratios can disagree with the means that the order goes by.
+		// Of the rounds that both have, the one that is slower in all of its own did better.
 		a, b = b, a
 		p.Faster, p.Slower = a.Name, b.Name
 		p.Ratio = Estimate{1 / p.Ratio.Value, 1 / p.Ratio.High, 1 / p.Ratio.Low}
