@@ -2,6 +2,7 @@ package compare
 
 import (
 	"bytes"
+	"encoding"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -227,4 +228,21 @@ func child(n ast.Node, name string) (value, key ast.Node) {
 		return v, v
 	}
 	return nil, nil
+}
+
+// UnmarshalYAML decodes the time, so that an error knows its line.
+func (d *Duration) UnmarshalYAML(n ast.Node) error { return unmarshalText(n, d) }
+
+// UnmarshalYAML decodes the list, so that an error knows its line.
+func (c *CPUs) UnmarshalYAML(n ast.Node) error { return unmarshalText(n, c) }
+
+func unmarshalText(n ast.Node, into encoding.TextUnmarshaler) error {
+	text := n.String()
+	if s, ok := n.(*ast.StringNode); ok {
+		text = s.Value
+	}
+	if err := into.UnmarshalText([]byte(text)); err != nil {
+		return &yaml.SyntaxError{Message: err.Error(), Token: n.GetToken()}
+	}
+	return nil
 }
