@@ -36,6 +36,10 @@ func (r *Reader) readHeader() (framing, error) {
 			return f, err
 		}
 	}
+	if f.minor == 0 && f.encoded {
+		// RFC 9112 section 6.1: its end is not known.
+		return f, syntax("an answer of HTTP/1.0 has a Transfer-Encoding", nil)
+	}
 	// RFC 9112 section 9.3: HTTP/1.0 closes unless it says otherwise.
 	f.close = f.close || f.minor == 0 && !f.keepAlive
 	return f, nil

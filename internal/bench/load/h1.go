@@ -25,9 +25,8 @@ type http1Client struct {
 	again     bool // a request may be sent twice: its method is idempotent
 	timeout   time.Duration
 
-	open    *connection // or nil
-	fresh   bool        // nothing was asked on it yet
-	aborted atomic.Bool
+	open    *connection                // or nil
+	fresh   bool                       // nothing was asked on it yet
 	current atomic.Pointer[connection] // what abort interrupts
 	until   time.Time                  // the connection's deadline
 
@@ -87,7 +86,6 @@ func (h *http1Client) close() {
 }
 
 func (h *http1Client) abort() {
-	h.aborted.Store(true)
 	if c := h.current.Load(); c != nil {
 		// An error means that it is closed, which is as good.
 		_ = c.SetDeadline(time.Unix(1, 0))
@@ -107,12 +105,6 @@ func (h *http1Client) ask(ctx context.Context, start time.Time, a *answer) error
 		if err = h.try(ctx, start, a); err != nil {
 			h.close()
 		}
-	}
-	switch {
-	case err == nil:
-		return nil
-	case h.aborted.Load():
-		return errAborted
 	}
 	return err
 }
@@ -138,7 +130,7 @@ func (h *http1Client) try(ctx context.Context, start time.Time, a *answer) error
 		a.connect = h.open.took
 		h.fresh = false
 	}
-	if err := h.extend(start); err != nil {
+	if err := h.extend(ctx, start); err != nil {
 		return err
 	}
 	_, sendErr := h.open.Write(h.request)
@@ -181,14 +173,14 @@ func (h *http1Client) note(r *http1.Response, a *answer) {
 
 // extend lets the connection live until the request's time is over. To set a deadline
 // costs time, so it is set for a little longer and seldom.
-func (h *http1Client) extend(start time.Time) error {
+func (h *http1Client) extend(ctx context.Context, start time.Time) error {
 	if h.until.Sub(start) < h.timeout {
 		h.until = start.Add(h.timeout + min(h.timeout/10, time.Second))
 		if err := h.open.SetDeadline(h.until); err != nil {
 			return &ioError{"set the connection's deadline", err}
 		}
-		if h.aborted.Load() { // abort may have set its own before
-			return errAborted
+		if err := ctx.Err(); err != nil { // abort may have set its own before
+			return err
 		}
 	}
 	return nil

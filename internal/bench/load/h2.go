@@ -55,7 +55,7 @@ func newShared(d *dialer, first *connection) *shared {
 	s.transport = &http.Transport{
 		Protocols: new(http.Protocols), DialContext: s.dial, DialTLSContext: s.dial, DisableCompression: true,
 		// One connection, and requests that wait if the server allows fewer streams.
-		HTTP2: &http.HTTP2Config{StrictMaxConcurrentRequests: true},
+		MaxConnsPerHost: 1, HTTP2: &http.HTTP2Config{StrictMaxConcurrentRequests: true},
 	}
 	s.transport.Protocols.SetHTTP2(d.tls != nil)
 	s.transport.Protocols.SetUnencryptedHTTP2(d.tls == nil)
@@ -103,7 +103,6 @@ type http2Client struct {
 	trace   *httptrace.ClientTrace
 	interim atomic.Int32
 	wrote   atomic.Int32 // how often the request was sent
-	aborted atomic.Bool
 }
 
 func newHTTP2(c *Config, s *shared) *http2Client {
@@ -119,7 +118,7 @@ func newHTTP2(c *Config, s *shared) *http2Client {
 	return h
 }
 
-func (h *http2Client) abort() { h.aborted.Store(true) } // the context does the rest
+func (h *http2Client) abort() {} // the context does it
 
 func (h *http2Client) close() { h.shared.transport.CloseIdleConnections() }
 
@@ -133,13 +132,10 @@ func (h *http2Client) ask(ctx context.Context, start time.Time, a *answer) error
 	h.shared.tell(a)
 	a.interim = int(h.interim.Load())
 	a.resent = h.wrote.Load() > 1
-	switch {
-	case err == nil:
-		return nil
-	case h.aborted.Load():
-		return errAborted
+	if err != nil {
+		return &streamError{err, a.body}
 	}
-	return &streamError{err, a.body}
+	return nil
 }
 
 func (h *http2Client) exchange(ctx context.Context, a *answer) error {

@@ -8,10 +8,9 @@ import (
 
 // client sends requests one after the other, over as many connections as that takes.
 type client interface {
-	// ask sends one request and reads its answer. errAborted is returned after abort or
-	// the context's end.
+	// ask sends one request and reads its answer.
 	ask(ctx context.Context, start time.Time, a *answer) error
-	// abort makes ask return errAborted, now and later. Any goroutine may call it.
+	// abort makes ask fail soon. It is called after the context's end, by any goroutine.
 	abort()
 	close()
 }
@@ -67,6 +66,9 @@ func (w *worker) run(ctx context.Context) {
 		a = answer{}
 		err := w.client.ask(ctx, start, &a)
 		now = time.Now()
+		if err != nil && ctx.Err() != nil {
+			err = errAborted
+		}
 		w.lane.record(&a, err, sample{
 			due: due, start: start, end: now, begin: w.begin, waited: waited, closed: w.closed,
 		})

@@ -1,0 +1,143 @@
+package load
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// run tests the URL and fails if the test itself does.
+func run(t *testing.T, address string, change func(*Config)) *Result {
+	t.Helper()
+	r, err := tryRun(t, t.Context(), address, change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func tryRun(t *testing.T, ctx context.Context, address string, change func(*Config)) (*Result, error) { //nolint:revive // t comes first in tests
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Config{URL: u, Concurrency: 1, Timeout: 10 * time.Second}
+	change(&c)
+	if c.Requests == 0 && c.Duration == 0 {
+		c.Requests = 1
+	}
+	test, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return test.Run(ctx)
+}
+
+// serve starts a server of net/http.
+func serve(t *testing.T, h http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// tcp is a server that does not know HTTP.
+type tcp struct {
+	t     *testing.T
+	l     net.Listener
+	conns atomic.Int64
+}
+
+// speak starts a server that hands each connection to a function, which may forget to
+// close it.
+func speak(t *testing.T, with func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &tcp{t: t, l: l}
+	var open sync.Map
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.conns.Add(1)
+			open.Store(c, nil)
+			all.Go(func() {
+				with(c)
+				c.Close()
+			})
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		open.Range(func(c, _ any) bool { c.(net.Conn).Close(); return true })
+		all.Wait()
+	})
+	return "http://" + l.Addr().String() + "/"
+}
+
+// say answers every request of a connection with a text, until the text is to be the
+// last one.
+func say(text string, last bool) func(net.Conn) {
+	return func(c net.Conn) {
+		r := bufio.NewReader(c)
+		for {
+			if _, err := readRequest(r); err != nil {
+				return
+			}
+			if _, err := c.Write([]byte(text)); err != nil || last {
+				return
+			}
+		}
+	}
+}
+
+// readRequest reads a request without a body.
+func readRequest(r *bufio.Reader) (string, error) {
+	var b strings.Builder
+	for {
+		l, err := r.ReadString('\n')
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(l)
+		if l == "\r\n" {
+			return b.String(), nil
+		}
+	}
+}
+
+// reset closes a connection so that the other end sees it broken off.
+func reset(c net.Conn) {
+	_ = c.(*net.TCPConn).SetLinger(0)
+	c.Close()
+}
+
+// tryRunWith runs a test that others can look at.
+func tryRunWith(t *testing.T, address string, c Config, tests chan<- *Test) (*Result, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	c.URL = u
+	test, err := New(c)
+	if err != nil {
+		return nil, err
+	}
+	tests <- test
+	return test.Run(t.Context())
+}
