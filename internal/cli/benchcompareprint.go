@@ -55,8 +55,9 @@ func (a *app) printComparisonTable(r *compare.Result) error {
 			b.WriteString(printable(line) + "\n")
 		}
 	}
-	fmt.Fprintf(&b, "%d of %s, seed %d, in %s\n", len(r.Order), plural(r.Config.Rounds, "round"), r.Config.Seed,
-		time.Duration(r.Seconds*float64(time.Second)).Round(100*time.Millisecond))
+	fmt.Fprintf(&b, "\n%s\n%d of %s, seed %d, in %s\n", report.Asked(&r.Config), len(r.Order), plural(r.Config.Rounds, "round"),
+		r.Config.Seed, time.Duration(r.Seconds*float64(time.Second)).Round(100*time.Millisecond))
+	fmt.Fprintf(&b, "%s\n", printable(r.Machine.String()))
 	_, err := fmt.Fprint(a.Out, b.String())
 	return err
 }

@@ -72,8 +72,10 @@ func (c *comparison) Cell(row, column string) string {
 }
 
 // Asked says how the servers were asked.
-func (c *comparison) Asked() string {
-	f := c.Result.Config
+func (c *comparison) Asked() string { return Asked(&c.Result.Config) }
+
+// Asked says how a comparison's servers are asked.
+func Asked(f *compare.Config) string {
 	method := f.Method
 	if method == "" {
 		method = "GET"
