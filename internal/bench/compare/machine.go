@@ -58,3 +58,17 @@ func fieldOf(file, name, separator string) string {
 	}
 	return ""
 }
+
+// machineSeconds returns how much time all processes of the machine have used on CPUs, 0
+// if nobody knows: proc_stat(5). What the kernel does in interrupts is no process's.
+func machineSeconds() float64 {
+	var user, nice, system uint64
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	if _, err := fmt.Sscanf(string(text), "cpu %d %d %d", &user, &nice, &system); err != nil {
+		return 0
+	}
+	return float64(user+nice+system) / ticksPerSecond
+}

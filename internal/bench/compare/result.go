@@ -121,8 +121,10 @@ type Round struct {
 	Latency           Latency        `json:"latency"`
 	Client            load.Client    `json:"client"`
 	// ServerCPUSeconds is what the server's processes used, 0 if it is not ours.
-	ServerCPUSeconds float64  `json:"server_cpu_seconds,omitempty"`
-	Notes            []string `json:"notes,omitempty"`
+	ServerCPUSeconds float64 `json:"server_cpu_seconds,omitempty"`
+	// OtherCPUSeconds is what neither the client nor the server used.
+	OtherCPUSeconds float64  `json:"other_cpu_seconds"`
+	Notes           []string `json:"notes,omitempty"`
 }
 
 // Latency is a distribution's main figures, in milliseconds.

@@ -109,10 +109,13 @@ func (r *run) test(ctx context.Context, s *contender, warmup bool) (*Round, erro
 			}
 		}()
 	}
-	began := time.Now()
+	began, busy := time.Now(), machineSeconds()
 	result, err := r.deps.Measure(inner, test)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
+	}
+	if s.proc != nil && (err != nil || result.Requests == 0 || result.Failed > 0) {
+		s.proc.perhapsEnded()
 	}
 	if gone := s.died(); gone != nil {
 		s.figure.Failure = fmt.Sprintf("%s %v", when, gone)
@@ -138,5 +141,6 @@ func (r *run) test(ctx context.Context, s *contender, warmup bool) (*Round, erro
 	if s.proc != nil {
 		round.ServerCPUSeconds = max(0, s.proc.cpuSeconds()-before)
 	}
+	round.OtherCPUSeconds = max(0, machineSeconds()-busy-round.ServerCPUSeconds-round.Client.CPUSeconds)
 	return &round, nil
 }

@@ -32,6 +32,8 @@ const (
 	drain = 500 * time.Millisecond
 	// glance is the time between two looks at processes that are not our children.
 	glance = 10 * time.Millisecond
+	// ticksPerSecond is USER_HZ, which is the same on all of Linux's machines that Go knows.
+	ticksPerSecond = 100
 )
 
 // server is one that runs.
@@ -165,6 +167,14 @@ func (p *server) gone() error {
 	}
 }
 
+// perhapsEnded gives a server that may be dying the time to be known as dead.
+func (p *server) perhapsEnded() {
+	select {
+	case <-p.exited:
+	case <-time.After(2 * drain):
+	}
+}
+
 // stop ends the server and everything that it has started: politely, and after the
 // timeout not so. It does not depend on a context, for it must be done in any case.
 func (p *server) stop() error {
@@ -235,8 +245,7 @@ func (p *server) cpuSeconds() float64 {
 			ticks += s.ticks
 		}
 	}
-	const perSecond = 100 // USER_HZ, which Linux has had the same on all machines that Go knows
-	return float64(ticks) / perSecond
+	return float64(ticks) / ticksPerSecond
 }
 
 // procStat is what /proc says of a process.

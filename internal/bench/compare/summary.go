@@ -91,6 +91,25 @@ func (r *Result) finish() {
 		r.Notes = append(r.Notes, s.notes()...)
 	}
 	r.Notes = append(r.Notes, bodyNotes(r.Servers)...)
+	r.Notes = append(r.Notes, r.otherNotes()...)
+}
+
+// otherNotes says so if other programs took much of the machine. A server that is only
+// addressed may be on another machine or be such a program itself; of those nobody knows.
+func (r *Result) otherNotes() []string {
+	const much = 0.1 // of a CPU
+	var other, seconds float64
+	for _, s := range r.Servers {
+		for _, n := range s.Rounds {
+			other += n.OtherCPUSeconds
+			seconds += n.Seconds
+		}
+	}
+	foreign := slices.ContainsFunc(r.Config.Servers, func(s ServerConfig) bool { return len(s.Command) == 0 })
+	if foreign || seconds == 0 || other/seconds < much {
+		return nil
+	}
+	return []string{fmt.Sprintf("other programs kept %.1f CPUs of this machine busy meanwhile; on a quiet one the intervals are narrower", other/seconds)}
 }
 
 // notes are what the reader should know of one server.
