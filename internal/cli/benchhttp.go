@@ -205,7 +205,7 @@ func (o *loadOptions) readBody(in io.Reader) ([]byte, error) {
 		if err != nil {
 			return nil, usageError("read the body: %w", err)
 		}
-		defer f.Close()
+		defer f.Close() //nolint:errcheck // read only
 		in = f
 	}
 	body, err := io.ReadAll(io.LimitReader(in, maxBody+1))

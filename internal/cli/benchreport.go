@@ -99,7 +99,9 @@ func (a *app) printLoadTable(r *load.Result) error {
 	}
 	s.line("requests", "%d in %s s", r.Requests, digits(r.Seconds))
 	s.line("rate", "%s requests/s", digits(r.RequestsPerSecond))
-	s.line("time/request", "%s ms (mean), %s ms across all", digits(r.TimePerRequest), digits(r.TimePerRequest/float64(r.Concurrency)))
+	if r.Loop == load.Closed {
+		s.line("time/request", "%s ms (mean), %s ms across all", digits(r.TimePerRequest), digits(r.TimePerRequest/float64(r.Concurrency)))
+	}
 	s.line("status", "%s", statusWords(r.Statuses))
 	s.line("failed", "%d", r.Failed)
 	s.line("connections", "%d", r.Connections)

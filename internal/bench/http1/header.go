@@ -17,6 +17,9 @@ type framing struct {
 func (r *Reader) readHeader() (framing, error) {
 	f := framing{length: -1}
 	r.response.Location, r.response.Server = nil, nil
+	if err := r.greeting(); err != nil {
+		return f, err
+	}
 	text, err := r.line(Header)
 	if err != nil {
 		return f, err
@@ -43,6 +46,25 @@ func (r *Reader) readHeader() (framing, error) {
 	// RFC 9112 section 9.3: HTTP/1.0 closes unless it says otherwise.
 	f.close = f.close || f.minor == 0 && !f.keepAlive
 	return f, nil
+}
+
+// greeting looks at an answer's first byte: what speaks another protocol may never send
+// a whole line.
+func (r *Reader) greeting() error {
+	if r.r == r.w {
+		stage := Header
+		if r.header == 0 {
+			stage = Silent
+		}
+		if err := r.fill(stage, int64(r.header), -1); err != nil {
+			return err
+		}
+	}
+	if c := r.buf[r.r]; c != 'H' && c != '\r' && c != '\n' {
+		text, _, _ := bytes.Cut(r.buf[r.r:r.w], []byte("\n"))
+		return syntax("the answer does not begin as HTTP", bytes.TrimSuffix(text, []byte("\r")))
+	}
+	return nil
 }
 
 // statusLine reads "HTTP/1.1 200 OK". The reason may be missing, with its space.

@@ -143,11 +143,11 @@ func (d *dialer) dial(ctx context.Context, end time.Time) (*connection, error) {
 	if d.tls != nil {
 		secure := tls.Client(conn, d.tls)
 		if err := conn.SetDeadline(end); err != nil {
-			conn.Close()
+			conn.Close() //nolint:errcheck // err says more
 			return nil, &ioError{"set the connection's deadline", err}
 		}
 		if err := secure.HandshakeContext(ctx); err != nil {
-			conn.Close()
+			conn.Close() //nolint:errcheck // err says more
 			return nil, &tlsError{err}
 		}
 		conn = secure

@@ -79,7 +79,7 @@ func (h *http1Client) use(c *connection) {
 
 func (h *http1Client) close() {
 	if h.open != nil {
-		h.open.Close()
+		h.open.Close() //nolint:errcheck // nothing is lost
 		h.open = nil
 		h.current.Store(nil)
 	}

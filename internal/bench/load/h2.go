@@ -23,7 +23,7 @@ import (
 // config says. The first of them take over the connection that there is.
 func makeHTTP2(c *Config, d *dialer, first *connection, clients []client) error {
 	if secure, ok := first.Conn.(*tls.Conn); ok && secure.ConnectionState().NegotiatedProtocol != "h2" {
-		first.Close()
+		first.Close() //nolint:errcheck // nothing is lost
 		return errors.New("the server does not speak HTTP/2 there: it has not agreed to h2 (ALPN); leave --http2 out")
 	}
 	var s *shared

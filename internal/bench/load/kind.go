@@ -121,7 +121,6 @@ func (e *tlsError) fault() Fault {
 		name     x509.HostnameError
 		invalid  x509.CertificateInvalidError
 		notTLS   tls.RecordHeaderError
-		alert    tls.AlertError
 		mismatch *net.OpError
 	)
 	words := "TLS: " + e.err.Error()
@@ -134,8 +133,8 @@ func (e *tlsError) fault() Fault {
 		words = "TLS: the server's certificate is not valid now: " + invalid.Error()
 	case errors.As(e.err, &notTLS):
 		words = "TLS: the server does not speak TLS there; try http://"
-	case errors.As(e.err, &alert) && strings.Contains(alert.Error(), "no application protocol"):
-		words = "TLS: the server does not speak the wanted version of HTTP there: " + alert.Error()
+	case strings.Contains(e.err.Error(), "no application protocol"): // RFC 7301; its type is crypto/tls's own
+		words = "TLS: the server does not speak the wanted version of HTTP there (ALPN)"
 	case errors.As(e.err, &mismatch) && mismatch.Op == "remote error":
 		words = "TLS: the server refused: " + mismatch.Err.Error()
 	case isTimeout(e.err):

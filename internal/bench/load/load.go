@@ -90,7 +90,7 @@ func (t *Test) clients(d *dialer, first *connection) ([]client, error) {
 	}
 	request, err := c.request()
 	if err != nil {
-		first.Close()
+		first.Close() //nolint:errcheck // err says more
 		return nil, fmt.Errorf("write the request: %w", err)
 	}
 	for i := range clients {

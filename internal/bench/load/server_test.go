@@ -3,6 +3,8 @@ package load
 import (
 	"bufio"
 	"context"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -141,3 +143,6 @@ func tryRunWith(t *testing.T, address string, c Config, tests chan<- *Test) (*Re
 	tests <- test
 	return test.Run(t.Context())
 }
+
+// quiet is for servers that would log what a test does to them.
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -1,0 +1,221 @@
+package load
+
+import (
+	"bufio"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestFaults has servers that do what they should not, each told in words of its own.
+func TestFaults(t *testing.T) {
+	const header = "HTTP/1.1 200 OK\r\n"
+	hang := func(text string) func(net.Conn) {
+		return func(c net.Conn) {
+			r := bufio.NewReader(c)
+			if _, err := readRequest(r); err == nil {
+				io.WriteString(c, text)
+				io.Copy(io.Discard, r) // until the load test goes
+			}
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		with  func(net.Conn)
+		kind  Kind
+		words string
+	}{
+		{"hangs up", say("", true), Truncated, "the server closed the connection without an answer"},
+		{"closes in the header", say("HTTP/1.1 200 OK\r\nServ", true), Truncated, "the server closed the connection in the middle of the header, after 21 bytes"},
+		{"closes in the body", say(header+"Content-Length: 100\r\n\r\nhello", true), Truncated, "the server closed the connection after 5 of the body's 100 bytes"},
+		{"closes in a chunk", say(header+"Transfer-Encoding: chunked\r\n\r\n64\r\nhello", true), Truncated, "the server closed the connection in the middle of a chunked body, after 5 bytes of it"},
+		{"a length too small", say(header+"Content-Length: 2\r\n\r\nhello", false), Excess, "the server sent more than the answer: its Content-Length is too small, or it answered twice"},
+		{"bad chunks", say(header+"Transfer-Encoding: chunked\r\n\r\nhello\r\n", false), Malformed, `a chunk's size is not a hexadecimal number: "hello"`},
+		{"not HTTP, and waits", hang("220 ready"), Malformed, `the answer does not begin as HTTP: "220 ready"`},
+		{"not HTTP", say("220 ready\r\n", false), Malformed, `the answer does not begin as HTTP: "220 ready"`},
+		{"switches", say("HTTP/1.1 101 Switching Protocols\r\n\r\n", false), Malformed, "the server switched to another protocol (101)"},
+		{"speaks TLS", say("\x15\x03\x01\x00\x02\x02\x46", true), Malformed, "the server speaks TLS there; try https://"},
+		{"resets", func(c net.Conn) { _, _ = readRequest(bufio.NewReader(c)); reset(c) }, Reset, "the server broke the connection off without an answer"},
+		{"resets in the body", func(c net.Conn) {
+			_, _ = readRequest(bufio.NewReader(c))
+			io.WriteString(c, header+"Content-Length: 100\r\n\r\nhello")
+			// What it has not read makes the kernel reset it; SO_LINGER would take the
+			// answer back.
+			time.Sleep(20 * time.Millisecond)
+			reset(c)
+		}, Reset, "the server broke the connection off after 5 of the body's 100 bytes"},
+		{"says nothing", hang(""), Timeout, "no answer in time"},
+		{"header too slow", hang("HTTP/1.1 200"), Timeout, "the header was not whole in time: 12 bytes had come"},
+		{"body too slow", hang(header + "Content-Length: 100\r\n\r\nhello"), Timeout, "the body was not whole in time: 5 of 100 bytes had come"},
+		{"chunks too slow", hang(header + "Transfer-Encoding: chunked\r\n\r\n64\r\nhello"), Timeout, "the body was not whole in time: 5 bytes had come"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			for _, keepAlive := range []bool{false, true} {
+				r := run(t, speak(t, c.with), func(to *Config) {
+					to.Requests, to.KeepAlive, to.Timeout = 2, keepAlive, 300*time.Millisecond
+				})
+				if len(r.Failures) != 1 || r.Failures[0] != (Failure{c.kind, 2, c.words}) || r.Failed != 2 || r.Requests != 0 {
+					t.Errorf("keep-alive %v: %d answered, %d failed: %+v", keepAlive, r.Requests, r.Failed, r.Failures)
+				}
+			}
+		})
+	}
+}
+
+// TestOddButRight are answers that are unusual and nevertheless count.
+func TestOddButRight(t *testing.T) {
+	for name, with := range map[string]func(net.Conn){
+		"interim":     say("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", false),
+		"until close": say("HTTP/1.1 200 OK\r\n\r\nok", true),
+		"chunked":     say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\no\r\n1\r\nk\r\n0\r\n\r\n", false),
+		"slow": func(c net.Conn) {
+			_, _ = readRequest(bufio.NewReader(c))
+			for _, b := range []byte("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") {
+				if _, err := c.Write([]byte{b}); err != nil {
+					return
+				}
+			}
+		},
+	} {
+		r := run(t, speak(t, with), func(c *Config) { c.Requests = 3 })
+		if r.Requests != 3 || r.Failed != 0 || r.BodyBytes != 6 {
+			t.Errorf("%s: %d answered with %d bytes, %+v", name, r.Requests, r.BodyBytes, r.Failures)
+		}
+		if want := map[bool]int64{true: 3}[name == "interim"]; r.Interim != want {
+			t.Errorf("%s: %d interim answers", name, r.Interim)
+		}
+	}
+}
+
+func TestStatusesAreToldApart(t *testing.T) {
+	n := 0
+	address := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		switch n++; n % 3 {
+		case 0:
+			http.Redirect(w, r, "https://example.org/\x01there", http.StatusFound)
+		case 1:
+			http.Error(w, "no", http.StatusServiceUnavailable)
+		}
+	})
+	for _, h2 := range []bool{false} {
+		r := run(t, address, func(c *Config) { c.Requests, c.HTTP2 = 9, h2 })
+		if r.Requests != 9 || r.Statuses[200] != 3 || r.Statuses[302] != 3 || r.Statuses[503] != 3 || r.Failed != 0 {
+			t.Errorf("got %v, %v", r.Statuses, r.Failures)
+		}
+		notes := strings.Join(r.Notes, "\n")
+		if !strings.Contains(notes, "The server redirects to") || !strings.Contains(notes, "example.org") || !strings.Contains(notes, "3 of 9 answers were errors") {
+			t.Errorf("the notes do not say it: %s", notes)
+		}
+	}
+}
+
+// TestAServerThatRefusesABody answers before it has read it.
+func TestAServerThatRefusesABody(t *testing.T) {
+	address := speak(t, func(c net.Conn) {
+		r := bufio.NewReader(c)
+		if _, err := readRequest(r); err == nil {
+			io.WriteString(c, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			_ = c.(*net.TCPConn).CloseWrite()
+			io.Copy(io.Discard, r)
+		}
+	})
+	r := run(t, address, func(c *Config) { c.Requests, c.Body = 2, make([]byte, 8<<20) })
+	if r.Statuses[413] != 2 {
+		t.Errorf("got %v, %+v", r.Statuses, r.Failures)
+	}
+}
+
+// TestNoStart are tests that end before they begin, with one line that says why.
+func TestNoStart(t *testing.T) {
+	ok := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	secure := httptest.NewUnstartedServer(ok)
+	secure.Config.ErrorLog = quiet()
+	secure.StartTLS()
+	defer secure.Close()
+	plain := httptest.NewUnstartedServer(ok)
+	plain.Config.ErrorLog = quiet()
+	plain.Start()
+	defer plain.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(secure.Certificate())
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := free.Addr().String()
+	free.Close()
+	silent := strings.TrimPrefix(strings.TrimSuffix(speak(t, func(c net.Conn) { io.Copy(io.Discard, c) }), "/"), "http://")
+	trusted := &tls.Config{RootCAs: roots}
+	for _, c := range []struct {
+		address string
+		tls     *tls.Config
+		h2      bool
+		want    string
+	}{
+		{address: "http://" + nobody, want: "nobody listens on " + nobody + ": connection refused"},
+		{address: "http://no-such-host.invalid/", want: `there is no host named "no-such-host.invalid"`},
+		{address: secure.URL, want: "nobody that this machine trusts has signed the server's certificate"},
+		{address: secure.URL, tls: &tls.Config{RootCAs: roots, ServerName: "other.test"}, want: "the server's certificate is for another name"},
+		{address: secure.URL, tls: &tls.Config{RootCAs: roots, Time: func() time.Time { return time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC) }}, want: "the server's certificate is not valid now"},
+		{address: secure.URL, tls: trusted, h2: true, want: "does not speak"},
+		{address: "https://" + strings.TrimPrefix(plain.URL, "http://"), want: "the server does not speak TLS there; try http://"},
+		{address: "https://" + silent, want: "the server did not answer in time"},
+	} {
+		r, err := tryRun(t, t.Context(), c.address, func(to *Config) {
+			to.TLS, to.HTTP2, to.Timeout = c.tls, c.h2, time.Second
+		})
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %s", c.address, err, c.want)
+		}
+		if r != nil {
+			t.Errorf("%s: there is a result", c.address)
+		}
+	}
+	if r := run(t, secure.URL, func(c *Config) { c.TLS = trusted }); r.Requests != 1 || !strings.HasPrefix(r.TLS, "TLS 1.3 TLS_") {
+		t.Errorf("trusted: %d answered, %q", r.Requests, r.TLS)
+	}
+}
+
+// TestHTTP2Faults are those that only HTTP/2 has.
+func TestHTTP2Faults(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/abort":
+			w.Header().Set("Content-Length", "100")
+			io.WriteString(w, "hello")
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		case "/hang":
+			<-r.Context().Done()
+		case "/hints":
+			w.WriteHeader(http.StatusEarlyHints)
+			io.WriteString(w, "ok")
+		}
+	}))
+	s.Config.ErrorLog = quiet()
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	defer s.Close()
+	ask := func(path string) *Result {
+		return run(t, s.URL+path, func(c *Config) {
+			c.HTTP2, c.Requests, c.Timeout = true, 2, 300*time.Millisecond
+			c.TLS = &tls.Config{InsecureSkipVerify: true}
+		})
+	}
+	if r := ask("/abort"); r.Failed != 2 || r.Failures[0].Kind != Stream || r.Failures[0].Words != "HTTP/2: the server ended the stream: INTERNAL_ERROR" {
+		t.Errorf("abort: %+v", r.Failures)
+	}
+	if r := ask("/hang"); r.Failed != 2 || r.Failures[0].Kind != Timeout || r.Failures[0].Words != "no answer in time" {
+		t.Errorf("hang: %+v", r.Failures)
+	}
+	if r := ask("/hints"); r.Requests != 2 || r.Interim != 2 {
+		t.Errorf("hints: %d answered, %d interim, %+v", r.Requests, r.Interim, r.Failures)
+	}
+}
