@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -129,6 +130,11 @@ func (o *comparing) check(cmd *cobra.Command) error {
 		return usageError("--rounds %d: there is a round at least", o.rounds)
 	case o.warmup < 0:
 		return usageError("--warmup %s is less than nothing", o.warmup)
+	}
+	for _, file := range []string{o.chart, o.report} { // told now, not when all is measured
+		if _, err := os.Stat(filepath.Dir(file)); err != nil {
+			return usageError("write %s: %w", file, err)
+		}
 	}
 	return nil
 }

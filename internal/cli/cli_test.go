@@ -150,6 +150,7 @@ func TestMistakesAreOneLineAndExitCode2(t *testing.T) {
 		{[]string{"bench", "compare", "http://127.0.0.1:1/", "http://127.0.0.1:2/", "-n", "0"}, "a round has a request at least"},
 		{[]string{"bench", "compare", "http://127.0.0.1:1/", "http://127.0.0.1:2/", "-t", "0"}, "use seconds"},
 		{[]string{"bench", "compare", "http://127.0.0.1:1/", "http://127.0.0.1:2/", "--warmup", "-1s"}, "less than nothing"},
+		{[]string{"bench", "compare", "http://127.0.0.1:1/", "http://127.0.0.1:2/", "--chart", "/does/not/exist/c.svg"}, "write /does/not/exist/c.svg: "},
 		{[]string{"bench", "compare", "http://127.0.0.1:1/", "http://127.0.0.1:2/", "-o", "xml"}, "use table, json, yaml, csv, html"},
 		{[]string{"context", "use", "x"}, "no context \"x\""},
 	} {

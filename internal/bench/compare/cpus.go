@@ -94,7 +94,7 @@ func allowedCPUs() (CPUs, error) {
 func checkCPUs(who string, want, allowed CPUs) error {
 	for _, cpu := range want {
 		if !slices.Contains(allowed, cpu) {
-			return fmt.Errorf("%s is to be pinned to CPU %d, but may use only %s here", who, cpu, allowed)
+			return fmt.Errorf("%s is to be pinned to CPU %d, but may use only %s here; change its `cpu:`, or leave it out", who, cpu, allowed)
 		}
 	}
 	return nil
