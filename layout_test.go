@@ -19,9 +19,10 @@ import (
 // mayImport says which packages of Sarn each may import: intent and netstate know
 // nobody, subsystems do not know each other, and only the program knows all.
 var mayImport = map[string][]string{
-	"cmd/sarn":    {"internal/cli"},
-	"bench/chart": {"internal/graph"},
-	"bench/fleet": {"internal/api", "internal/graph", "internal/intent", "internal/netstate"},
+	"cmd/sarn":             {"internal/cli"},
+	"bench/chart":          {"internal/graph"},
+	"examples/bench/hello": {},
+	"bench/fleet":          {"internal/api", "internal/graph", "internal/intent", "internal/netstate"},
 	"internal/cli": {
 		"internal/agent", "internal/api", "internal/compile", "internal/controller", "internal/daemon", "internal/doctor",
 		"internal/bench/compare", "internal/bench/load", "internal/bench/netload", "internal/bench/report",

@@ -6,7 +6,9 @@ func (a *app) benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure web servers and networks, and compare them",
+		Example: `  sarn bench http http://127.0.0.1:8181/ -c 100 -n 100000
+  sarn bench compare examples/bench/five.yaml`,
 	}
-	cmd.AddCommand(a.benchHTTPCommand())
+	cmd.AddCommand(a.benchHTTPCommand(), a.benchCompareCommand())
 	return cmd
 }

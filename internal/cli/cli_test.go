@@ -141,6 +141,16 @@ func TestMistakesAreOneLineAndExitCode2(t *testing.T) {
 		{[]string{"port", "describe", "."}, "port \".\": name: "},
 		{[]string{"port", "delete", "a/b"}, "port \"a/b\": name: "},
 		{[]string{"port", "get", "a\nb\x1b[2J"}, `port "a\nb\x1b[2J": name: `},
+		{[]string{"bench", "compare"}, "name a FILE, or two URLs or more"},
+		{[]string{"bench", "compare", "http://127.0.0.1:1/"}, "one URL is nothing to compare"},
+		{[]string{"bench", "compare", "/does/not/exist"}, "no such file"},
+		{[]string{"bench", "compare", "http://127.0.0.1:1/", "file.yaml"}, "\"file.yaml\" is not a URL"},
+		{[]string{"bench", "compare", "http://127.0.0.1:1/", "ftp://x/"}, "\"ftp\" is not a scheme"},
+		{[]string{"bench", "compare", "http://127.0.0.1:1/", "http://127.0.0.1:2/", "--rounds", "0"}, "there is a round at least"},
+		{[]string{"bench", "compare", "http://127.0.0.1:1/", "http://127.0.0.1:2/", "-n", "0"}, "a round has a request at least"},
+		{[]string{"bench", "compare", "http://127.0.0.1:1/", "http://127.0.0.1:2/", "-t", "0"}, "use seconds"},
+		{[]string{"bench", "compare", "http://127.0.0.1:1/", "http://127.0.0.1:2/", "--warmup", "-1s"}, "less than nothing"},
+		{[]string{"bench", "compare", "http://127.0.0.1:1/", "http://127.0.0.1:2/", "-o", "xml"}, "use table, json, yaml, csv, html"},
 		{[]string{"context", "use", "x"}, "no context \"x\""},
 	} {
 		code, out, errs := run(t, map[string]string{"XDG_CONFIG_HOME": t.TempDir(), "SARN_RUN_DIR": t.TempDir()}, c.args...)
