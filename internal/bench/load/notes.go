@@ -40,9 +40,13 @@ const lateClient = 10 * time.Millisecond
 // client says whether the load test measured itself.
 func (n *notes) client() {
 	c := &n.Client
-	if c.Busy >= busyClient {
+	if c.Busy+c.Queued >= busyClient {
 		c.Limit = true
-		n.add("The load test was the limit: it used %.0f %% of its %s. The server may be faster than this.", 100*c.Busy, count(c.CPUs, "CPU"))
+		waited := ""
+		if c.Queued > 0.05 {
+			waited = fmt.Sprintf(", and had to leave them to others for another %.0f %%", 100*c.Queued)
+		}
+		n.add("The load test was the limit: it used %.0f %% of its %s%s. The server may be faster than this.", 100*c.Busy, count(c.CPUs, "CPU"), waited)
 	} else if n.local && n.used.machine > 0.95 {
 		n.add("The server shares this machine, which was busy all the time; the load test took %.0f %% of its CPUs. Give each its own (taskset, or `cpu:` in a comparison) for figures of the server alone.",
 			100*c.CPUSeconds/(n.used.seconds*float64(c.CPUs)))
@@ -95,7 +99,7 @@ func (n *notes) open() {
 // stall says what a closed loop cannot know.
 func (n *notes) stall() {
 	l := n.Latency
-	if l.Max < 100 || l.Max < 20*l.P50 || l.Count < 100 {
+	if n.Client.Limit || l.Max < 200 || l.Max < 20*l.P50 || l.Count < 100 {
 		return
 	}
 	slow := slices.IndexFunc(l.Curve, func(p Point) bool { return p.MS > l.Max/2 })

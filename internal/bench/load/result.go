@@ -113,6 +113,9 @@ type Client struct {
 	CPUs       int     `json:"cpus"`        // that it may use
 	CPUSeconds float64 `json:"cpu_seconds"` // that it used
 	Busy       float64 `json:"busy"`        // CPUSeconds / (CPUs × Seconds)
+	// Queued is the share of the same time in which it was ready to run, and others had
+	// the CPUs.
+	Queued float64 `json:"queued"`
 	// Limit says that the client was the limit, or may have been; then a note says why.
 	Limit bool `json:"limit"`
 }

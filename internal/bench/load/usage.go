@@ -2,6 +2,7 @@ package load
 
 import (
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -15,18 +16,20 @@ type usage struct {
 	start   time.Time
 	seconds float64 // that passed
 	process float64 // CPU seconds of this process
+	queued  float64 // seconds that its threads were ready and had no CPU
 	machine float64 // share of all CPUs' time that was not idle, or -1
 	all     machineTime
 }
 
 func newUsage() *usage {
-	return &usage{start: time.Now(), process: processTime(), all: readMachineTime()}
+	return &usage{start: time.Now(), process: processTime(), queued: queueTime(), all: readMachineTime()}
 }
 
 // stop ends the measurement.
 func (u *usage) stop() {
 	u.seconds = time.Since(u.start).Seconds()
 	u.process = processTime() - u.process
+	u.queued = max(queueTime()-u.queued, 0)
 	now := readMachineTime()
 	u.machine = -1
 	if total := now.total - u.all.total; total > 0 {
@@ -39,8 +42,30 @@ func (u *usage) client() Client {
 	c := Client{CPUs: runtime.GOMAXPROCS(0), CPUSeconds: u.process}
 	if u.seconds > 0 {
 		c.Busy = u.process / (float64(c.CPUs) * u.seconds)
+		c.Queued = u.queued / (float64(c.CPUs) * u.seconds)
 	}
 	return c
+}
+
+// queueTime is how long this process's threads have been ready to run without a CPU, in
+// seconds: the second figure of schedstat (Documentation/scheduler/sched-stats.rst). It is
+// 0 where the kernel does not count it.
+func queueTime() float64 {
+	threads, err := filepath.Glob("/proc/self/task/*/schedstat")
+	if err != nil {
+		return 0
+	}
+	sum := 0.0
+	for _, t := range threads {
+		// One that has just ended has nothing to say.
+		if text, err := os.ReadFile(t); err == nil {
+			if words := strings.Fields(string(text)); len(words) == 3 {
+				ns, _ := strconv.ParseFloat(words[1], 64)
+				sum += ns / float64(time.Second)
+			}
+		}
+	}
+	return sum
 }
 
 // processTime is what this process has used so far, in CPU seconds.
