@@ -32,9 +32,9 @@ func addresses(t *testing.T, n int) []string {
 	return all
 }
 
-// nginx is a server of a comparison: an nginx with two workers that answers with a file
+// nginxServer is a server of a comparison: an nginx with two workers that answers with a file
 // of so many bytes.
-func nginx(t *testing.T, dir, name, address string, bytes int) string {
+func nginxServer(t *testing.T, dir, name, address string, bytes int) string {
 	t.Helper()
 	conf := fmt.Sprintf(`daemon off; worker_processes 2; pid %[1]s.pid; error_log stderr;
 events {}
@@ -112,7 +112,7 @@ func TestCompareServers(t *testing.T) {
     dir: %[2]s
     expect: {body: "Hello, World!"}`, at[3], must(os.Getwd()))
 	file := comparison(t, dir, "rounds: 5\nrequests: 100\nconcurrency: 4\nwarmup: 100ms\nseed: 3",
-		nginx(t, dir, "small", at[0], 100), nginx(t, dir, "twin", at[1], 100), nginx(t, dir, "large", at[2], 2<<20), hello)
+		nginxServer(t, dir, "small", at[0], 100), nginxServer(t, dir, "twin", at[1], 100), nginxServer(t, dir, "large", at[2], 2<<20), hello)
 	chart, page := filepath.Join(dir, "chart.svg"), filepath.Join(dir, "report.html")
 	cmd := exec.Command(program, "bench", "compare", file, "-o", "json", "--chart", chart, "--report", page)
 	var errs bytes.Buffer
@@ -186,7 +186,7 @@ func running(t *testing.T, word, file string) (cmd *exec.Cmd, out *bytes.Buffer,
 
 func TestCompareIsInterrupted(t *testing.T) {
 	dir, at := t.TempDir(), addresses(t, 2)
-	file := comparison(t, dir, "rounds: 100\nrequests: 100\nwarmup: 0s", nginx(t, dir, "a", at[0], 100), nginx(t, dir, "b", at[1], 100))
+	file := comparison(t, dir, "rounds: 100\nrequests: 100\nwarmup: 0s", nginxServer(t, dir, "a", at[0], 100), nginxServer(t, dir, "b", at[1], 100))
 	cmd, out, rest := running(t, "round 3 of 100", file)
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
@@ -215,7 +215,7 @@ func TestCompareIsKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("TMPDIR", tmp)
-	file := comparison(t, dir, "rounds: 100\nrequests: 100\nwarmup: 0s", nginx(t, dir, "a", at[0], 100), nginx(t, dir, "b", at[1], 100))
+	file := comparison(t, dir, "rounds: 100\nrequests: 100\nwarmup: 0s", nginxServer(t, dir, "a", at[0], 100), nginxServer(t, dir, "b", at[1], 100))
 	cmd, _, rest := running(t, "round 2 of 100", file)
 	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -227,8 +227,8 @@ func TestCompareIsKilled(t *testing.T) {
 
 func TestComparedServerDies(t *testing.T) {
 	dir, at := t.TempDir(), addresses(t, 2)
-	file := comparison(t, dir, "rounds: 4\nduration: 400ms\nwarmup: 0s", nginx(t, dir, "good", at[0], 100),
-		strings.Replace(nginx(t, dir, "bad", at[1], 100), "command: [", "command: [timeout, 1.2, ", 1))
+	file := comparison(t, dir, "rounds: 4\nduration: 400ms\nwarmup: 0s", nginxServer(t, dir, "good", at[0], 100),
+		strings.Replace(nginxServer(t, dir, "bad", at[1], 100), "command: [", "command: [timeout, 1.2, ", 1))
 	cmd := exec.Command(program, "bench", "compare", file, "-o", "json")
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
