@@ -49,7 +49,7 @@ func (a *app) printLoad(r *load.Result, f reportFormat) error {
 	case formatCSV:
 		return a.writeCSV(loadHead, [][]string{loadRow(r)})
 	case formatHTML:
-		return report.Load(a.Out, r)
+		return report.Load(a.Out, r, a.version())
 	}
 	a.format = format(f)
 	return a.print(r, func() error { return a.printLoadTable(r) })

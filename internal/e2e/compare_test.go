@@ -136,7 +136,8 @@ func TestCompareServers(t *testing.T) {
 	}
 	for _, p := range r.Pairs {
 		twins := p.Faster+p.Slower == "smalltwin" || p.Faster+p.Slower == "twinsmall"
-		if p.Slower == "large" && p.Verdict != "faster" || twins && p.Ratio.Value > 3 {
+		shown := p.Verdict == "faster" || p.Verdict == "at-least" // the machine may be busy
+		if p.Slower == "large" && !shown || twins && p.Ratio.Value > 3 {
 			t.Errorf("%+v", p)
 		}
 	}

@@ -3,12 +3,125 @@ package report
 import (
 	"fmt"
 	"io"
+	"math"
+	"slices"
+	"strconv"
 
 	"sarn/internal/bench/load"
+	"sarn/internal/graph"
 )
 
-// Load writes the page of one load test.
-func Load(w io.Writer, r *load.Result) error {
-	_, err := fmt.Fprintln(w, r.URL)
-	return err
+// Load writes the HTML report of one load test, made by the version of the program.
+func Load(w io.Writer, r *load.Result, version string) error {
+	body := loadBody{Result: r}
+	for _, p := range []*graph.Plot{latencyPlot(r), ratePlot(r)} {
+		if p.Validate() == nil {
+			body.Plots = append(body.Plots, picture{p.Title, p.SVG()})
+		}
+	}
+	return render(w, "load.html", page{
+		Title: r.Method + " " + r.URL, Kind: "Load test of a web server", Started: r.Started,
+		Program: "sarn " + version, Body: &body,
+	})
+}
+
+// loadBody is what load.html shows.
+type loadBody struct {
+	Result *load.Result
+	Plots  []picture
+}
+
+type picture struct {
+	What string
+	SVG  []byte
+}
+
+// named is a distribution and what it is of.
+type named struct {
+	Name string
+	*load.Latency
+}
+
+// Latencies are those that the test has.
+func (b *loadBody) Latencies() []named {
+	r := b.Result
+	if r.Corrected == nil {
+		return b.withConnect(named{"request", &r.Latency})
+	}
+	return b.withConnect(named{"from due (corrected)", r.Corrected}, named{"from sent (raw)", &r.Latency})
+}
+
+func (b *loadBody) withConnect(l ...named) []named {
+	if c := b.Result.Connect; c != nil {
+		l = append(l, named{"connect", c})
+	}
+	return l
+}
+
+// Codes are the status codes in their order.
+func (b *loadBody) Codes() []string {
+	var codes []string
+	for code, n := range b.Result.Statuses {
+		codes = append(codes, fmt.Sprintf("%d: %s", code, count(n)))
+	}
+	slices.Sort(codes)
+	return codes
+}
+
+// Percent writes a share.
+func (b *loadBody) Percent(share float64) string { return figure(100*share) + " %" }
+
+// latencyPlot has each further nine as wide as the one before: half of a test's
+// requests say little about its slowest.
+func latencyPlot(r *load.Result) *graph.Plot {
+	p := &graph.Plot{Title: "Latency by share of requests", Unit: "milliseconds", Log: true}
+	last := 1.0
+	line := func(label string, l *load.Latency) {
+		points := []graph.Place{}
+		for _, at := range l.Curve {
+			// The slowest of n requests stands where 1 - 1/n of them are faster.
+			x := nines(min(at.Quantile, 1-1/float64(l.Count+1)))
+			points = append(points, graph.Place{X: x, Y: max(at.MS, 1e-4)})
+			last = max(last, math.Ceil(x))
+		}
+		p.Lines = append(p.Lines, graph.Line{Label: label, Points: points})
+	}
+	if r.Corrected != nil {
+		line("from due (corrected)", r.Corrected)
+		line("from sent (raw)", &r.Latency)
+	} else {
+		line("request", &r.Latency)
+	}
+	p.Ticks = []graph.Tick{{X: 0, Label: "0 %"}, {X: nines(0.5), Label: "50 %"}}
+	for n := 1; n <= int(last); n++ {
+		digits := max(n-2, 0)
+		p.Ticks = append(p.Ticks, graph.Tick{X: float64(n), Label: strconv.FormatFloat(100*(1-math.Pow(10, -float64(n))), 'f', digits, 64) + " %"})
+	}
+	return p
+}
+
+// nines is how many nines a share has: 1 for 0.9, 2 for 0.99.
+func nines(share float64) float64 { return -math.Log10(1 - share) }
+
+func ratePlot(r *load.Result) *graph.Plot {
+	p := &graph.Plot{Title: "Answers over time", Unit: "a second"}
+	answers, failed := graph.Line{Label: "answers"}, graph.Line{Label: "failures"}
+	for i, part := range r.Timeline {
+		x := (float64(i) + 0.5) * r.Interval
+		answers.Points = append(answers.Points, graph.Place{X: x, Y: float64(part.Requests) / r.Interval})
+		failed.Points = append(failed.Points, graph.Place{X: x, Y: float64(part.Failed) / r.Interval})
+	}
+	if len(r.Timeline) < 2 {
+		return p // one figure is no course of time
+	}
+	p.Lines = []graph.Line{answers}
+	if r.Failed > 0 {
+		p.Lines = append(p.Lines, failed)
+	}
+	end := float64(len(r.Timeline)) * r.Interval
+	for i := range 5 {
+		at := end * float64(i) / 4
+		p.Ticks = append(p.Ticks, graph.Tick{X: at, Label: strconv.FormatFloat(at, 'g', 3, 64) + " s"})
+	}
+	return p
 }
