@@ -145,6 +145,9 @@ func (o *loadOptions) config(a *app, address string) (load.Config, error) {
 	if c.Requests == 0 && c.Duration == 0 {
 		c.Duration = defaultDuration
 	}
+	if !strings.Contains(address, "://") {
+		return c, usageError("%q has no scheme; try http://%s", address, address)
+	}
 	var err error
 	if c.URL, err = url.Parse(address); err != nil {
 		return c, usageError("%q is not a URL: %w", address, errors.Unwrap(err))

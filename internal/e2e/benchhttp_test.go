@@ -310,7 +310,7 @@ func TestBenchOutputs(t *testing.T) {
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Server", `<script>alert("x")</script>`)
 		w.Header().Set("Location", `http://x/"><script>`)
-		w.WriteHeader(302)
+		w.WriteHeader(http.StatusFound)
 	})}
 	go s.Serve(l) //nolint:errcheck // it is shut down
 	defer s.Shutdown(context.Background())

@@ -48,6 +48,9 @@ type Config struct {
 // one server (net.ipv4.ip_local_port_range).
 const MaxConcurrency = 20_000
 
+// maxRate bounds Config.Rate, far above what one machine can send.
+const maxRate = 10_000_000
+
 // Validate says what cannot be run.
 func (c *Config) Validate() error {
 	if err := checkURL(c.URL); err != nil {
@@ -73,8 +76,8 @@ func (c *Config) Validate() error {
 	switch {
 	case c.Concurrency < 1 || c.Concurrency > MaxConcurrency:
 		return fmt.Errorf("the concurrency is from 1 to %d", MaxConcurrency)
-	case c.Rate < 0:
-		return errors.New("the rate is not negative")
+	case !(c.Rate >= 0 && c.Rate <= maxRate): // nor not a number
+		return fmt.Errorf("the rate is from 0 to %d requests a second", maxRate)
 	case c.Requests < 0 || c.Duration < 0:
 		return errors.New("a test's length is not negative")
 	case c.Requests == 0 && c.Duration == 0:
