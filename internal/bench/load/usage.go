@@ -19,10 +19,12 @@ type usage struct {
 	queued  float64 // seconds that its threads were ready and had no CPU
 	machine float64 // share of all CPUs' time that was not idle, or -1
 	all     machineTime
+	own     machineTime // of the CPUs that this process may use
 }
 
 func newUsage() *usage {
-	return &usage{start: time.Now(), process: processTime(), queued: queueTime(), all: readMachineTime()}
+	all, own := readMachineTime()
+	return &usage{start: time.Now(), process: processTime(), queued: queueTime(), all: all, own: own}
 }
 
 // stop ends the measurement.
@@ -30,10 +32,15 @@ func (u *usage) stop() {
 	u.seconds = time.Since(u.start).Seconds()
 	u.process = processTime() - u.process
 	u.queued = max(queueTime()-u.queued, 0)
-	now := readMachineTime()
+	all, own := readMachineTime()
 	u.machine = -1
-	if total := now.total - u.all.total; total > 0 {
-		u.machine = 1 - float64(now.idle-u.all.idle)/float64(total)
+	if busy, ok := u.all.busyUntil(all); ok {
+		u.machine = busy
+	}
+	// Threads of ours that wait for each other are counted as often as there are of them,
+	// and in a CPU that has idle time nobody waits for long.
+	if busy, ok := u.own.busyUntil(own); ok {
+		u.queued = min(u.queued, max(busy*u.seconds*float64(own.cpus)-u.process, 0))
 	}
 }
 
@@ -77,26 +84,56 @@ func processTime() float64 {
 	return float64(r.Utime.Nano()+r.Stime.Nano()) / float64(time.Second)
 }
 
-// machineTime is what all CPUs have done since the machine's start, in the kernel's
+// machineTime is what some CPUs have done since the machine's start, in the kernel's
 // ticks: proc_stat(5).
-type machineTime struct{ idle, total int64 }
+type machineTime struct {
+	idle, total int64
+	cpus        int
+}
 
-func readMachineTime() machineTime {
-	var m machineTime
-	text, err := os.ReadFile("/proc/stat")
-	if err != nil {
-		return m
+// busyUntil is the share of the time between two readings that was not idle.
+func (m machineTime) busyUntil(now machineTime) (share float64, ok bool) {
+	total := now.total - m.total
+	if total <= 0 {
+		return 0, false
 	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	for i, word := range strings.Fields(line) {
+	return 1 - float64(now.idle-m.idle)/float64(total), true
+}
+
+// readMachineTime reads the time of all CPUs, and that of those that this process may
+// use.
+func readMachineTime() (all, own machineTime) {
+	var may unix.CPUSet
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil || unix.SchedGetaffinity(0, &may) != nil {
+		return all, own
+	}
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(line)
+		if len(words) == 0 || !strings.HasPrefix(words[0], "cpu") {
+			break // the CPUs come first
+		}
+		cpu, err := strconv.Atoi(words[0][len("cpu"):])
+		switch {
+		case err != nil:
+			all.add(words[1:])
+		case may.IsSet(cpu):
+			own.add(words[1:])
+		}
+	}
+	return all, own
+}
+
+func (m *machineTime) add(words []string) {
+	m.cpus++
+	for i, word := range words {
 		n, err := strconv.ParseInt(word, 10, 64)
-		if err != nil || i > 8 { // guests' time is in user's too
+		if err != nil || i > 7 { // guests' time is in user's too
 			continue
 		}
 		m.total += n
-		if i == 4 || i == 5 { // idle, iowait
+		if i == 3 || i == 4 { // idle, iowait
 			m.idle += n
 		}
 	}
-	return m
 }
