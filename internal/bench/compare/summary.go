@@ -87,8 +87,15 @@ func (r *Result) finish() {
 		return cmp.Compare(b.RequestsPerSecond.Value, a.RequestsPerSecond.Value)
 	})
 	r.Pairs = pairs(r.Servers, seed)
+	var limited []string
 	for _, s := range r.Servers {
 		r.Notes = append(r.Notes, s.notes()...)
+		if s.ClientLimit {
+			limited = append(limited, s.Name)
+		}
+	}
+	if len(limited) > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("the client was the limit, not the server, for %s, which may be faster than this", strings.Join(limited, ", ")))
 	}
 	r.Notes = append(r.Notes, bodyNotes(r.Servers)...)
 	r.Notes = append(r.Notes, r.otherNotes()...)
@@ -130,9 +137,6 @@ func (s *Server) notes() []string {
 	}
 	if s.BadCodes > 0 {
 		notes = append(notes, fmt.Sprintf("%s: %d of %d answers had a status other than the one that was expected", s.Name, s.BadCodes, s.Requests))
-	}
-	if s.ClientLimit {
-		notes = append(notes, fmt.Sprintf("%s: the client was the limit, not the server; it may be faster than it looks", s.Name))
 	}
 	return notes
 }

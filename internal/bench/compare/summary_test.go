@@ -33,9 +33,9 @@ func TestNotes(t *testing.T) {
 	for want, r := range map[string]Round{
 		"":                              fine,
 		"b: 2 of 12 requests failed: x": with(func(r *Round) { r.Failed, r.Failures = 2, []load.Failure{{Count: 2, Words: "x"}} }),
-		"b: 3 of 10 answers had a status other than": with(func(r *Round) { r.Statuses = map[int]int64{200: 7, 503: 3} }),
-		"b: the client was the limit, not the":       with(func(r *Round) { r.Client.Limit = true }),
-		"other programs kept 0.5 CPUs":               with(func(r *Round) { r.OtherCPUSeconds = 1 }),
+		"b: 3 of 10 answers had a status other than":        with(func(r *Round) { r.Statuses = map[int]int64{200: 7, 503: 3} }),
+		"the client was the limit, not the server, for b, ": with(func(r *Round) { r.Client.Limit = true }),
+		"other programs kept 0.5 CPUs":                      with(func(r *Round) { r.OtherCPUSeconds = 1 }),
 	} {
 		notes := measured(map[string]Round{"a": fine, "b": r}).Notes
 		if want == "" && len(notes) == 0 {

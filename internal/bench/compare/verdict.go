@@ -33,8 +33,9 @@ const (
 	// NotShown says that the interval holds 1. That does not make the two equal: the
 	// interval says how far apart they may be.
 	NotShown Verdict = "no-difference-shown"
-	// ClientLimited says that the client was the limit for the slower one, or for both
-	// that look the same: the figures are the client's.
+	// ClientLimited says that the interval holds 1, and that the client was the limit: the
+	// two may differ more than it can see. It is no excuse where a difference is shown,
+	// for a client that gets more from the faster one did not hold the slower one back.
 	ClientLimited Verdict = "client-limited"
 	// TooFew says that there are less than 3 rounds.
 	TooFew Verdict = "too-few-rounds"
@@ -87,12 +88,12 @@ func verdict(p Pair, fasterLimited, slowerLimited bool) Verdict {
 	switch {
 	case p.Rounds < fewest:
 		return TooFew
-	case slowerLimited:
-		return ClientLimited
 	case shown && fasterLimited:
 		return AtLeast
 	case shown:
 		return Differ
+	case fasterLimited || slowerLimited:
+		return ClientLimited
 	}
 	return NotShown
 }
@@ -107,7 +108,7 @@ func (p *Pair) words() string {
 	case NotShown:
 		return fmt.Sprintf("no difference shown between %s and %s (%s×, %s–%s)", p.Faster, p.Slower, value, low, high)
 	case ClientLimited:
-		return fmt.Sprintf("cannot tell %s from %s: the client was the limit for %[2]s", p.Faster, p.Slower)
+		return fmt.Sprintf("cannot tell %s from %s (%s×, %s–%s): the client was the limit", p.Faster, p.Slower, value, low, high)
 	}
 	return fmt.Sprintf("too few rounds to tell %s from %s", p.Faster, p.Slower)
 }
