@@ -28,7 +28,7 @@ func Comparison(w io.Writer, r *compare.Result) error {
 // Chart is the mean time per request of each server that has one, fastest first. It is
 // not valid if none has.
 func Chart(r *compare.Result) *graph.Chart {
-	c := &graph.Chart{Title: "Time per request (mean), ms", Unit: title(r) + "; shorter is better"}
+	c := &graph.Chart{Title: "Time per request (mean), ms", Unit: title(r) + "; with 95 % intervals; shorter is better"}
 	for _, s := range r.Servers {
 		if len(s.Rounds) > 0 {
 			t := s.TimePerRequest
