@@ -201,7 +201,7 @@ func TestOrderIsThatOfTheSeed(t *testing.T) {
 	orders := map[uint64][][]string{}
 	for _, seed := range []uint64{1, 2, 1} {
 		conf := config(a, b, c)
-		conf.Seed, conf.Rounds = seed, 8
+		conf.Seed, conf.Rounds = seed, 5
 		r, err := start1(t, conf, Deps{})
 		if err != nil {
 			t.Fatal(err)
