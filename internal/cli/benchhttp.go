@@ -67,7 +67,7 @@ HTTP/2 is asked for over TLS, and taken for granted with http://.`,
 		Example: `  sarn bench http http://127.0.0.1:8181/ -c 100 -n 100000
   sarn bench http http://127.0.0.1:8181/ -k -c 100 -t 5s
   sarn bench http http://127.0.0.1:8181/ -k -c 100 --rate 2000 -t 5s -o json
-  sarn bench http http://127.0.0.1:8181/ -p order.json -T application/json -H 'X-Tenant: a'`,
+  sarn bench http http://127.0.0.1:8181/ -p order.json -T application/json -H X-Tenant:a`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0:

@@ -333,7 +333,7 @@ func TestBenchOutputs(t *testing.T) {
 		t.Errorf("csv: %v %v", rows, err)
 	}
 	page := print("html")
-	if !strings.Contains(page, "<svg") || !strings.Contains(page, "302") || !strings.Contains(page, address) {
+	if !strings.Contains(page, `src="data:image/svg`) || !strings.Contains(page, "302") || !strings.Contains(page, address) {
 		t.Errorf("html: %s", page)
 	}
 	if strings.Contains(page, "<script") || strings.Count(page, "src=") != strings.Count(page, `src="data:`) || strings.Contains(page, "href=") {

@@ -47,7 +47,7 @@ func (n *notes) client() {
 			waited = fmt.Sprintf(", and had to leave them to others for another %.0f %%", 100*c.Queued)
 		}
 		n.add("The load test was the limit: it used %.0f %% of its %s%s. The server may be faster than this.", 100*c.Busy, count(c.CPUs, "CPU"), waited)
-	} else if n.local && n.used.machine > 0.95 {
+	} else if n.local && n.used.machine > 0.95 && n.used.seconds > 0.5 { // the kernel counts in ticks
 		n.add("The server shares this machine, which was busy all the time; the load test took %.0f %% of its CPUs. Give each its own (taskset, or `cpu:` in a comparison) for figures of the server alone.",
 			100*c.CPUSeconds/(n.used.seconds*float64(c.CPUs)))
 	}
