@@ -7,5 +7,6 @@ func (a *app) benchCommand() *cobra.Command {
 		Use:   "bench",
 		Short: "Measure web servers and networks, and compare them",
 	}
+	cmd.AddCommand(a.benchNetCommand())
 	return cmd
 }
