@@ -74,7 +74,7 @@ func (p *part) askTCP(fd int) (*Result, error) {
 // readFull fills the buffer. A zero end waits until the part stops.
 func (p *part) readFull(fd int, buffer []byte, end time.Time) error {
 	for have := 0; have < len(buffer); {
-		n, err := unix.Read(fd, buffer[have:])
+		n, err := rawRead(fd, buffer[have:])
 		switch {
 		case n > 0:
 			have += n
@@ -120,7 +120,7 @@ func (p *part) askUDP(fd int) (*Result, error) {
 			return r.result(p.test), nil
 		}
 		putStamp(request, number, 0)
-		if _, err := unix.Write(fd, request); err != nil && !again(err) {
+		if _, err := rawWrite(fd, request); err != nil && !again(err) {
 			return nil, err
 		}
 		ok, err := p.hear(fd, answer, number, asked.Add(r.patience()))
@@ -155,7 +155,7 @@ func (r *record) patience() time.Duration {
 // hear waits for the answer of that number. Answers that come too late are passed over.
 func (p *part) hear(fd int, buffer []byte, number uint64, end time.Time) (bool, error) {
 	for {
-		n, err := unix.Read(fd, buffer)
+		n, err := rawRead(fd, buffer)
 		if err != nil && !again(err) {
 			return false, err
 		}
@@ -175,7 +175,7 @@ func (p *part) hear(fd int, buffer []byte, number uint64, end time.Time) (bool, 
 func (p *part) answerUDP(fd int) error {
 	buffer := make([]byte, maxPacket)
 	for !p.stop.Load() {
-		n, err := unix.Read(fd, buffer)
+		n, err := rawRead(fd, buffer)
 		if err != nil && !again(err) && err != unix.ECONNREFUSED { //nolint:errorlint // a bare number
 			return err
 		}
@@ -185,7 +185,7 @@ func (p *part) answerUDP(fd int) error {
 		if p.think > 0 && n == p.test.Size {
 			time.Sleep(p.think)
 		}
-		_, _ = unix.Write(fd, buffer[:n]) // one that is lost is the client's to count
+		_, _ = rawWrite(fd, buffer[:n]) // one that is lost is the client's to count
 	}
 	return nil
 }
@@ -234,7 +234,7 @@ func (p *part) oneCRR(a netip.Addr, to unix.Sockaddr, request, answer []byte) er
 	}
 	var end [1]byte
 	for {
-		n, err := unix.Read(fd, end[:])
+		n, err := rawRead(fd, end[:])
 		switch {
 		case err == unix.EINTR: //nolint:errorlint // a bare number
 			continue

@@ -122,7 +122,7 @@ func goConn(fd int) (net.Conn, error) {
 // time is up.
 func writeAll(fd int, b []byte, end time.Time) error {
 	for len(b) > 0 {
-		n, err := unix.Write(fd, b)
+		n, err := rawWrite(fd, b)
 		switch {
 		case err == nil:
 			b = b[n:]
