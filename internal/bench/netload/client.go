@@ -73,7 +73,7 @@ func Dial(ctx context.Context, config Config) (*Client, error) {
 }
 
 func (c *Client) greet(ctx context.Context) error {
-	defer context.AfterFunc(ctx, func() { c.control.conn.Close() })()
+	defer context.AfterFunc(ctx, func() { _ = c.control.conn.Close() })()
 	m, err := c.next(joinTime)
 	switch {
 	case err != nil:
@@ -121,7 +121,7 @@ func (c *Client) Run(ctx context.Context, t Test) (*Result, error) {
 		t.Size = min(max(payloadOf(c.mtu, c.config.Address.Addr()), stampSize), maxPacket)
 	}
 	// Whoever waits for the server's word stops when ctx ends.
-	defer context.AfterFunc(ctx, func() { c.control.conn.Close() })()
+	defer context.AfterFunc(ctx, func() { _ = c.control.conn.Close() })()
 	p := &part{test: t, cpu: c.config.CPU}
 	defer p.limit(ctx, t.length()+2*silence)()
 	r, err := c.run(ctx, p)

@@ -203,7 +203,7 @@ func (p *part) askCRR(to netip.AddrPort, c cookie) (*Result, error) {
 		if !asked.Before(r.end) || p.stop.Load() {
 			return r.result(p.test), nil
 		}
-		if err := p.oneCRR(to.Addr(), address, request, answer); err != nil {
+		if err := p.oneCRR(to.Addr(), address, request, answer, asked.Add(silence)); err != nil {
 			if p.stop.Load() {
 				return r.result(p.test), nil
 			}
@@ -213,7 +213,7 @@ func (p *part) askCRR(to netip.AddrPort, c cookie) (*Result, error) {
 	}
 }
 
-func (p *part) oneCRR(a netip.Addr, to unix.Sockaddr, request, answer []byte) error {
+func (p *part) oneCRR(a netip.Addr, to unix.Sockaddr, request, answer []byte, late time.Time) error {
 	fd, err := unix.Socket(family(a), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -224,10 +224,10 @@ func (p *part) oneCRR(a netip.Addr, to unix.Sockaddr, request, answer []byte) er
 		err = connect(fd, to)
 	}
 	if err == nil {
-		err = writeAll(fd, request, time.Now())
+		err = writeAll(fd, request, late)
 	}
 	if err == nil {
-		err = p.readFull(fd, answer, time.Now())
+		err = p.readFull(fd, answer, late)
 	}
 	if err != nil {
 		return err

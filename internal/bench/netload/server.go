@@ -244,7 +244,7 @@ func (s *Server) serve(ctx context.Context, fd int) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	unhook := context.AfterFunc(ctx, func() { conn.Close() })
+	unhook := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer unhook()
 	select {
 	case s.place <- struct{}{}:
@@ -302,12 +302,14 @@ func (s *Server) answerCRR(fd int, head *preface) bool {
 	}
 	defer unix.Close(fd) //nolint:errcheck // nothing is kept
 	// The socket has the listening one's patience: a glance.
-	if p.readFull(fd, p.answer[prefaceSize:], time.Now()) != nil {
+	late := time.Now().Add(glance)
+	if p.readFull(fd, p.answer[prefaceSize:], late) != nil {
 		return true
 	}
 	if p.think > 0 {
 		time.Sleep(p.think)
+		late = late.Add(p.think)
 	}
-	_ = writeAll(fd, p.answer, time.Now()) // the client sees what it misses
+	_ = writeAll(fd, p.answer, late) // the client sees what it misses
 	return true
 }
