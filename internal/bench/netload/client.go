@@ -221,7 +221,7 @@ func (c *Client) asks(p *part, fds *[]int, ask func() (*Result, error)) (*Result
 		*fds = nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, c.reason(err)
 	}
 	if r.Transactions == 0 && !p.stop.Load() {
 		return nil, errSilent

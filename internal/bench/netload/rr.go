@@ -197,13 +197,13 @@ func (p *part) askCRR(to netip.AddrPort, c cookie) (*Result, error) {
 	head := newPreface(dataChannel, c)
 	copy(request, head[:])
 	r := newRecord(p.test)
-	address := sockaddr(to)
+	address, reset := sockaddr(to), &unix.Linger{Onoff: 1}
 	for {
 		asked := time.Now()
 		if !asked.Before(r.end) || p.stop.Load() {
 			return r.result(p.test), nil
 		}
-		if err := p.oneCRR(to.Addr(), address, request, answer, asked.Add(silence)); err != nil {
+		if err := p.oneCRR(to.Addr(), address, request, answer, reset, asked.Add(silence)); err != nil {
 			if p.stop.Load() {
 				return r.result(p.test), nil
 			}
@@ -213,7 +213,7 @@ func (p *part) askCRR(to netip.AddrPort, c cookie) (*Result, error) {
 	}
 }
 
-func (p *part) oneCRR(a netip.Addr, to unix.Sockaddr, request, answer []byte, late time.Time) error {
+func (p *part) oneCRR(a netip.Addr, to unix.Sockaddr, request, answer []byte, reset *unix.Linger, late time.Time) error {
 	fd, err := unix.Socket(family(a), unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -241,6 +241,6 @@ func (p *part) oneCRR(a netip.Addr, to unix.Sockaddr, request, answer []byte, la
 		case n != 0:
 			return errForeign
 		}
-		return unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+		return unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, reset)
 	}
 }

@@ -15,10 +15,11 @@ import (
 
 // Bounds of what strangers can ask of a server.
 const (
-	mostUnread = 32               // connections whose preface has not come
-	idleTime   = 15 * time.Second // a client that asks for no test is shown the door after this
-	placeTime  = time.Second      // how long a client may wait for the one before it to leave
-	backlog    = 128
+	mostUnread  = 32               // connections whose preface has not come
+	mostWaiting = 32               // connections that wait for their session, or for their place
+	idleTime    = 15 * time.Second // a client that asks for no test is shown the door after this
+	placeTime   = time.Second      // how long a client may wait for the one before it to leave
+	backlog     = 128
 )
 
 // Server answers one client at a time.
@@ -26,8 +27,9 @@ type Server struct {
 	address netip.AddrPort
 	tcp     int
 	udp     *net.UDPConn
-	// unread bounds the connections that wait to say what they are.
-	unread chan struct{}
+	// unread bounds the connections that have not said what they are: they take no
+	// room from those that waiting bounds.
+	unread, waiting chan struct{}
 	// think is how long it takes for an answer; tests set it.
 	think time.Duration
 	// ended follows Run's context, for those who look at it between system calls.
@@ -45,7 +47,7 @@ type Server struct {
 // Listen makes a server that listens on the TCP port, and the UDP port of the same
 // number; 0 is any. Run makes it answer; one that never runs needs no Close.
 func Listen(at netip.AddrPort) (*Server, error) {
-	s := &Server{unread: make(chan struct{}, mostUnread), place: make(chan struct{}, 1)}
+	s := &Server{unread: make(chan struct{}, mostUnread), waiting: make(chan struct{}, mostWaiting), place: make(chan struct{}, 1)}
 	var err error
 	if s.tcp, err = open(at.Addr(), unix.SOCK_STREAM); err != nil {
 		return nil, err
@@ -84,7 +86,11 @@ func (s *Server) listenUDP() (*net.UDPConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return udpConn(fd)
+	conn, err := goConn(fd)
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.UDPConn), nil
 }
 
 // openUDP opens a socket on the server's port. Each test has one of its own, connected to
@@ -133,7 +139,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) accept(ctx context.Context) error {
 	var head preface
 	for !s.ended.Load() {
-		fd, _, err := unix.Accept4(s.tcp, unix.SOCK_CLOEXEC)
+		fd, err := acceptBare(s.tcp)
 		switch {
 		case err == nil:
 		case again(err) || errors.Is(err, unix.ECONNABORTED):
@@ -144,7 +150,7 @@ func (s *Server) accept(ctx context.Context) error {
 		default:
 			return fmt.Errorf("accept connections: %w", err)
 		}
-		n, _, err := unix.Recvfrom(fd, head[:], unix.MSG_DONTWAIT)
+		n, err := readNow(fd, head[:])
 		if err == nil && n == len(head) {
 			if s.answerCRR(fd, &head) {
 				continue
@@ -159,20 +165,21 @@ func (s *Server) accept(ctx context.Context) error {
 
 // welcome finds out what the connection is, aside, since it may never say.
 func (s *Server) welcome(ctx context.Context, fd int, head preface, have int) {
+	room := s.unread
+	if have == len(head) {
+		room = s.waiting
+	}
 	select {
-	case s.unread <- struct{}{}:
+	case room <- struct{}{}:
 	default:
 		unix.Close(fd) //nolint:errcheck // there are too many
 		return
 	}
 	s.wg.Go(func() {
-		leave := sync.OnceFunc(func() { <-s.unread })
+		leave := sync.OnceFunc(func() { <-room })
 		defer leave()
-		err := patience(fd, glance)
-		if err == nil {
-			p := part{}
-			err = p.readFull(fd, head[have:], time.Now().Add(silence))
-		}
+		var p part
+		err := p.readFull(fd, head[have:], time.Now().Add(silence))
 		var ch channel
 		var c cookie
 		if err == nil {
@@ -182,9 +189,8 @@ func (s *Server) welcome(ctx context.Context, fd int, head preface, have int) {
 			unix.Close(fd) //nolint:errcheck // a stranger
 			return
 		}
-		leave()
 		if ch == controlChannel {
-			s.serve(ctx, fd)
+			s.serve(ctx, fd, leave)
 			return
 		}
 		if one := s.session(c); one == nil || !one.join(fd) {
@@ -226,8 +232,8 @@ func (s *Server) meet() {
 	}
 }
 
-// serve is a control channel's whole life.
-func (s *Server) serve(ctx context.Context, fd int) {
+// serve is a control channel's whole life. It calls seated when it has its place.
+func (s *Server) serve(ctx context.Context, fd int, seated func()) {
 	local, err := localAddress(fd)
 	remote, peerErr := unix.Getpeername(fd)
 	conn, connErr := goConn(fd)
@@ -252,6 +258,7 @@ func (s *Server) serve(ctx context.Context, fd int) {
 		_ = one.control.send(message{Error: "it measures with another client; try again when that is done"})
 		return
 	}
+	seated()
 	s.seat(one)
 	one.run(ctx)
 	s.seat(nil)

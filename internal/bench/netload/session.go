@@ -262,17 +262,13 @@ func prepareUDP(fd int, peer netip.Addr) error {
 
 // runPackets sends or receives on the socket, and closes it.
 func (p *part) runPackets(fd int, send bool, sent *atomic.Int64) (*Outcome, error) {
-	conn, err := udpConn(fd)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close() //nolint:errcheck // nothing is kept
+	defer closeAll([]int{fd})
 	var o *Outcome
-	err = pinned(p.cpu, func() (err error) {
+	err := pinned(p.cpu, func() (err error) {
 		if send {
-			o, err = p.sendPackets(conn)
+			o, err = p.sendPackets(fd)
 		} else {
-			o, err = p.receivePackets(conn, sent)
+			o, err = p.receivePackets(fd, sent)
 		}
 		return err
 	})

@@ -34,10 +34,16 @@ func (p *part) sendStreams(fds []int) (*Outcome, error) {
 }
 
 func (p *part) sendStream(fd int, payload []byte) error {
+	moved := time.Now()
 	for !p.stop.Load() {
 		_, err := unix.Write(fd, payload)
 		switch {
-		case err == nil || again(err):
+		case err == nil:
+			moved = time.Now()
+		case again(err):
+			if time.Since(moved) > silence {
+				return errSilent
+			}
 		case err == unix.EPIPE || err == unix.ECONNRESET: //nolint:errorlint // a bare number
 			return nil // the receiver has measured long enough
 		default:

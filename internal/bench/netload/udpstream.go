@@ -1,70 +1,19 @@
 package netload
 
 import (
-	"crypto/rand"
-	"errors"
-	"net"
-	"os"
 	"sync/atomic"
-	"syscall"
 	"time"
 
-	"golang.org/x/net/ipv4"
-	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
 )
 
-// batchSize is how many datagrams one system call sends or receives.
-const batchSize = 64
-
-// batches sends and receives several datagrams at a time (sendmmsg(2), recvmmsg(2)). They
-// are not joined to one big packet (UDP_SEGMENT): that crosses virtual links whole, and
-// the cost of a packet is what is asked for.
-type batches interface {
-	ReadBatch(ms []ipv4.Message, flags int) (int, error)
-	WriteBatch(ms []ipv4.Message, flags int) (int, error)
-}
-
-// udpConn makes a connection for batches of the socket, which it takes over.
-func udpConn(fd int) (*net.UDPConn, error) {
-	conn, err := goConn(fd)
-	if err != nil {
-		return nil, err
-	}
-	udp, ok := conn.(*net.UDPConn)
-	if !ok {
-		return nil, errors.Join(errors.ErrUnsupported, conn.Close())
-	}
-	return udp, nil
-}
-
-func batchesOf(conn *net.UDPConn) batches {
-	if local, ok := conn.LocalAddr().(*net.UDPAddr); ok && local.IP.To4() == nil {
-		return ipv6.NewPacketConn(conn)
-	}
-	return ipv4.NewPacketConn(conn)
-}
-
-func newBatch(size int) []ipv4.Message {
-	ms := make([]ipv4.Message, batchSize)
-	for i := range ms {
-		b := make([]byte, size)
-		_, _ = rand.Read(b)
-		ms[i].Buffers = [][]byte{b}
-	}
-	return ms
-}
-
 // sendPackets sends for as long as the test says, at its rate.
-func (p *part) sendPackets(conn *net.UDPConn) (*Outcome, error) {
-	ms, out := newBatch(p.test.Size), batchesOf(conn)
+func (p *part) sendPackets(fd int) (*Outcome, error) {
+	out := newBatch(p.test.Size)
 	start := time.Now()
 	begin := start.Add(p.test.Omit)
 	end := begin.Add(p.test.Time)
-	if err := conn.SetWriteDeadline(end.Add(silence)); err != nil {
-		return nil, err
-	}
-	o, first := &Outcome{}, start
-	now := start
+	o, first, now := &Outcome{}, start, start
 	for number := uint64(0); !p.stop.Load() && now.Before(end); now = time.Now() {
 		n := batchSize
 		if p.test.Rate > 0 {
@@ -79,19 +28,19 @@ func (p *part) sendPackets(conn *net.UDPConn) (*Outcome, error) {
 			mark = counted
 		}
 		at := uint64(now.Sub(start))
-		for i := range ms[:n] {
-			putStamp(ms[i].Buffers[0], (number+uint64(i))|mark, at)
+		for i := range n {
+			putStamp(out.payload(i), (number+uint64(i))|mark, at)
 		}
-		sent, err := out.WriteBatch(ms[:n], 0)
-		if err != nil && !errors.Is(err, syscall.ENOBUFS) { // ENOBUFS: a queue is full, as it may be
+		sent, err := out.send(fd, n)
+		if err != nil && !again(err) && err != unix.ENOBUFS { //nolint:errorlint // a bare number: a queue is full, as it may be
 			return o, err
 		}
-		number += uint64(max(sent, 0))
+		number += uint64(sent)
 		if mark != 0 {
 			if o.Sent == 0 {
 				first = now
 			}
-			o.Sent += int64(max(sent, 0))
+			o.Sent += int64(sent)
 		}
 	}
 	o.Seconds = now.Sub(first).Seconds()
@@ -116,33 +65,24 @@ const (
 
 // receivePackets receives until all have come that were sent, whose number all holds once
 // that is known, or until it is quiet after that.
-func (p *part) receivePackets(conn *net.UDPConn, all *atomic.Int64) (*Outcome, error) {
-	ms, in := newBatch(p.test.Size+1), batchesOf(conn)
+func (p *part) receivePackets(fd int, all *atomic.Int64) (*Outcome, error) {
+	in := newBatch(p.test.Size + 1) // and one more, to see what is too long
 	t := newTally(p.test)
 	start := time.Now()
-	var heard, alarm, over time.Time
+	var heard, over time.Time
 	for !p.stop.Load() {
-		now := time.Now()
-		if alarm.Sub(now) < glance/2 {
-			alarm = now.Add(glance)
-			if err := conn.SetReadDeadline(alarm); err != nil {
-				return nil, err
-			}
-		}
-		n, err := in.ReadBatch(ms, 0)
-		now = time.Now()
-		switch {
-		case err == nil:
-			heard = now
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			n = 0
-		default:
+		n, err := in.receive(fd)
+		if err != nil && !again(err) {
 			return nil, err
 		}
-		for _, m := range ms[:max(n, 0)] {
-			if b := m.Buffers[0][:m.N]; isPreface(b) {
-				_, _ = conn.Write(b) // the answer to the first one was lost
-			} else if m.N == p.test.Size {
+		now := time.Now()
+		if n > 0 {
+			heard = now
+		}
+		for i := range n {
+			if b := in.received(i); isPreface(b) {
+				_, _ = unix.Write(fd, b) // the answer to the first one was lost
+			} else if len(b) == p.test.Size {
 				t.arrived(b, now, now.Sub(start))
 			}
 		}

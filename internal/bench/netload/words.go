@@ -65,7 +65,7 @@ func wordsOf(err error) error {
 		words = "somebody listens there already; choose another port"
 	case errors.Is(err, unix.EADDRNOTAVAIL):
 		words = "this machine does not have that address, or no port is left"
-	case errors.Is(err, unix.EAGAIN):
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINPROGRESS), errors.Is(err, unix.ETIMEDOUT):
 		words = "no answer in time"
 	default:
 		return err
