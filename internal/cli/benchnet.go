@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -61,6 +62,7 @@ to its answer.`,
 		Args:              b.args,
 		ValidArgsFunction: a.benchNetNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			runtime.GOMAXPROCS(runtime.NumCPU() + 1) // one is the measuring thread's: see netload/raw.go
 			if b.listen != "" {
 				return a.benchNetListen(cmd.Context(), &b)
 			}

@@ -224,7 +224,7 @@ func (c *Client) asks(p *part, fds *[]int, ask func() (*Result, error)) (*Result
 		return nil, c.reason(err)
 	}
 	if r.Transactions == 0 && !p.stop.Load() {
-		return nil, errSilent
+		return nil, errTooShort
 	}
 	_, err = c.end(&Outcome{})
 	return r, err

@@ -14,7 +14,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	runtime.GOMAXPROCS(8) // both ends are in this process: see raw.go
+	goleak.VerifyTestMain(m)
+}
 
 // serve runs a server on loopback for the length of the test.
 func serve(t testing.TB, change ...func(*Server)) netip.AddrPort {
@@ -74,7 +77,7 @@ func within(t *testing.T, what string, got, least, most float64) {
 }
 
 func TestStreams(t *testing.T) {
-	for _, at := range []string{"127.0.0.1:0", "[::1]:0", "0.0.0.0:0"} {
+	for _, at := range []string{"0.0.0.0:0", "[::1]:0"} {
 		address := serveAt(t, at)
 		if address.Addr().IsUnspecified() {
 			address = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), address.Port())

@@ -14,9 +14,10 @@ const silence = 3 * time.Second
 
 // What can go wrong with a test's data, in the words that a person reads after "tcp-rr: ".
 var (
-	errSilent  = errors.New("no answer any more: is the way cut?")
-	errClosed  = errors.New("the other end closed the connection in the middle of the test")
-	errNothing = errors.New("connected, but no data arrives: are packets of full size (the path's MTU) lost on the way?")
+	errSilent   = errors.New("no answer any more: is the way cut?")
+	errClosed   = errors.New("the other end closed the connection in the middle of the test")
+	errTooShort = errors.New("no request was answered within the test's time; let it measure longer")
+	errNothing  = errors.New("connected, but no data arrives: are packets of full size (the path's MTU) lost on the way?")
 )
 
 // part is what one end does in one test. Its threads look at stop at each turn, and no

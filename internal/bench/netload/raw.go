@@ -10,7 +10,8 @@ import (
 // would take the thread's processor away each time that a call lasts longer than 20 µs,
 // and wake up every 20 µs to see: that costs a test of requests and answers some 15 % of
 // its rate. A call ends at a signal, and the scheduler sends one when it needs the
-// thread; for one thread at each end that is enough.
+// thread; for one thread at each end that is
+// enough. A process with few processors (GOMAXPROCS) had better have one more for it.
 func rawRead(fd int, b []byte) (int, error) { return raw(unix.SYS_READ, fd, b) }
 
 func rawWrite(fd int, b []byte) (int, error) { return raw(unix.SYS_WRITE, fd, b) }

@@ -179,7 +179,9 @@ func (s *Server) welcome(ctx context.Context, fd int, head preface, have int) {
 		leave := sync.OnceFunc(func() { <-room })
 		defer leave()
 		var p part
-		err := p.readFull(fd, head[have:], time.Now().Add(silence))
+		release := p.limit(ctx, silence)
+		err := p.readFull(fd, head[have:], time.Time{})
+		release()
 		var ch channel
 		var c cookie
 		if err == nil {
