@@ -244,6 +244,9 @@ func TestBenchNetWords(t *testing.T) {
 			t.Errorf("bench net %s: exit code %d: %s\nwant %d and %q", c.args, code, out, c.code, c.want)
 		}
 	}
+	if out := f.sarn("__complete", "bench", "net", "vm1", ""); !strings.Contains(out, "\nvm3\n") {
+		t.Errorf("completion offers\n%s", out)
+	}
 	// A server for another machine says what to type there, and it works.
 	done := f.background("vm3", fmt.Sprintf("timeout 20 %s bench net --listen 10.10.10.12", program))
 	f.eventually("it listens", func() bool { return strings.Contains(f.sh("vm3", "ss -Hltn"), "10.10.10.12:5290") })
