@@ -4,12 +4,14 @@
 # once and take turns in an order that is drawn for each round, so that all meet the same
 # machine. Three measures:
 #
-#   throughput    one TCP stream (iperf3)
-#   transactions  TCP request/response (sockperf), everything on one CPU, so that it
-#                 counts work and not where the scheduler puts it
+#   throughput    one TCP stream (sarn bench net)
+#   transactions  TCP request/response of 64 bytes (sarn bench net), everything on one CPU,
+#                 so that it counts work and not where the scheduler puts it
 #   packets       UDP in frames of 64 bytes (60 and the checksum), which trafgen sends
 #                 through a packet ring from one CPU without building them one by one;
-#                 what counts is what the other VM's interface has received
+#                 what counts is what the other VM's interface has received. The
+#                 udp-stream of sarn bench net goes through sockets, which cost more
+#                 than some of the ways that are compared
 #
 # Prints medians, and the medians of the rounds' ratios with their quartiles: rounds drift,
 # neighbours do not. Draws docs/img/bench-*.svg. BENCH_ROUNDS (21) and BENCH_SECONDS (1,
@@ -58,16 +60,8 @@ namespace() { # NETWORK VM: the file that enters it
 }
 
 enter() { # NETWORK: the measurement's two VMs, ahead of what else the machine does
-	from="nice -n -20 nsenter --net=$(namespace "$1" vm1)" to="nice -n -20 nsenter --net=$(namespace "$1" vm3)"
-}
-
-listening() { # PORT: wait until somebody listens there
-	for _ in $(seq 100); do
-		$to ss -Hltn "sport = :$1" | grep -q . && return
-		sleep 0.05
-	done
-	echo "nothing listens on port $1" >&2
-	exit 1
+	vm1=$(namespace "$1" vm1) vm3=$(namespace "$1" vm3)
+	from="nice -n -20 nsenter --net=$vm1" to="nice -n -20 nsenter --net=$vm3"
 }
 
 settle() { # end the process in the background
@@ -76,22 +70,16 @@ settle() { # end the process in the background
 	background=
 }
 
-throughput() { # Mbit/s
-	$to iperf3 -s -1 >/dev/null 2>&1 &
-	background=$!
-	listening 5201
-	$from iperf3 -c 10.10.10.12 -t "$seconds" -f m | awk '/receiver/ {print $7}'
-	settle
+measured() { # FIELD FLAG...: what sarn bench net measures between the two VMs
+	field=$1
+	shift
+	nice -n -20 bin/sarn bench net "$vm1" "$vm3" --time "${seconds}s" -o json "$@" |
+		awk -F'[:,]' -v f="\"$field\"" '$1 ~ f {printf "%.0f\n", $2}'
 }
 
-transactions() { # a second
-	$to taskset -c 0 sockperf server --tcp -i 10.10.10.12 -p 5300 >/dev/null 2>&1 &
-	background=$!
-	listening 5300
-	$from taskset -c 0 sockperf ping-pong --tcp -i 10.10.10.12 -p 5300 -t "$seconds" -m 14 2>&1 |
-		sed 's/\x1b\[[0-9;]*m//g' | awk '/Summary: Latency is/ {printf "%.0f\n", 1e6 / (2 * $5)}'
-	settle
-}
+throughput() { measured mbit_per_second --test tcp-stream; } # Mbit/s
+
+transactions() { measured transactions_per_second --test tcp-rr --cpu-from 0 --cpu-to 0; } # a second
 
 received() { echo 'awk -v t="$(date +%s.%N)" "/eth0:/ {print \$3, t}" /proc/net/dev'; }
 

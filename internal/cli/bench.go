@@ -7,8 +7,9 @@ func (a *app) benchCommand() *cobra.Command {
 		Use:   "bench",
 		Short: "Measure web servers and networks, and compare them",
 		Example: `  sarn bench http http://127.0.0.1:8181/ -c 100 -n 100000
-  sarn bench compare examples/bench/five.yaml`,
+  sarn bench compare examples/bench/five.yaml
+  sarn bench net vm1 vm3`,
 	}
-	cmd.AddCommand(a.benchHTTPCommand(), a.benchCompareCommand())
+	cmd.AddCommand(a.benchHTTPCommand(), a.benchCompareCommand(), a.benchNetCommand())
 	return cmd
 }
