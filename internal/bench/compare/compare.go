@@ -258,6 +258,9 @@ func (r *run) cpuNotes() []string {
 	if len(names) == 0 {
 		return nil
 	}
+	if !slices.ContainsFunc(r.config.Servers, func(s ServerConfig) bool { return !r.config.together(s) }) {
+		return []string{fmt.Sprintf("the client and the servers all have CPU %s: a request takes the time that both need for it, so the servers alone differ more", client)}
+	}
 	who := "all servers"
 	if len(names) < len(r.config.Servers) {
 		who = fmt.Sprint(names)

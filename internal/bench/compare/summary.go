@@ -23,8 +23,8 @@ func roundOf(r *load.Result) Round {
 }
 
 // summarize works out a server's figures from its rounds. want is the status that it is
-// to answer, 0 for any 2xx.
-func (s *Server) summarize(want int, seed uint64) {
+// to answer, 0 for any 2xx; together says that it and the client have the same CPUs.
+func (s *Server) summarize(want int, together bool, seed uint64) {
 	if len(s.Rounds) == 0 {
 		return
 	}
@@ -47,7 +47,9 @@ func (s *Server) summarize(want int, seed uint64) {
 	if seconds > 0 {
 		s.Busy = cpu / seconds
 	}
-	s.ClientLimit = 2*limited >= len(s.Rounds)
+	// With the same CPUs the work of both is the limit, and the client's part of it is in
+	// every server's figure.
+	s.ClientLimit = 2*limited >= len(s.Rounds) && !together
 	s.RequestsPerSecond = level(s.each(func(r Round) float64 { return r.RequestsPerSecond }), miss, seed)
 	s.TimePerRequest = level(s.each(func(r Round) float64 { return r.TimePerRequest }), miss, seed)
 	s.Latency = Latency{
@@ -58,6 +60,11 @@ func (s *Server) summarize(want int, seed uint64) {
 		P999: median(s.each(func(r Round) float64 { return r.Latency.P999 })),
 		Max:  median(s.each(func(r Round) float64 { return r.Latency.Max })),
 	}
+}
+
+// together reports whether the client and a server are pinned to the same CPUs.
+func (c *Config) together(s ServerConfig) bool {
+	return len(s.CPU) > 0 && slices.Equal(s.CPU, c.Client.CPU)
 }
 
 func wanted(status, want int) bool {
@@ -81,7 +88,8 @@ func (r *Result) finish() {
 	for i := range r.Servers {
 		s := &r.Servers[i]
 		at := slices.IndexFunc(r.Config.Servers, func(c ServerConfig) bool { return c.Name == s.Name })
-		s.summarize(r.Config.Servers[at].Expect.Status, seed)
+		of := r.Config.Servers[at]
+		s.summarize(of.Expect.Status, r.Config.together(of), seed)
 	}
 	slices.SortStableFunc(r.Servers, func(a, b Server) int {
 		return cmp.Compare(b.RequestsPerSecond.Value, a.RequestsPerSecond.Value)

@@ -132,14 +132,11 @@ func (c *Config) tlsConfig() *tls.Config {
 // dial opens a connection, with TLS if the URL asks for it.
 func (d *dialer) dial(ctx context.Context, end time.Time) (*connection, error) {
 	start := time.Now()
-	var to net.Dialer
-	to.Deadline = end
-	to.KeepAlive = -1 // nothing is idle long enough for it
-	conn, err := to.DialContext(ctx, "tcp", d.address.String())
+	opened, err := connect(ctx, d.address, end)
 	if err != nil {
 		return nil, &dialError{d.address, err}
 	}
-	conn = &counted{Conn: conn, dialer: d}
+	var conn net.Conn = &counted{Conn: opened, dialer: d}
 	if d.tls != nil {
 		secure := tls.Client(conn, d.tls)
 		if err := conn.SetDeadline(end); err != nil {

@@ -1,0 +1,77 @@
+package load
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestIPv6(t *testing.T) {
+	l, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	s.Listener.Close()
+	s.Listener = l
+	s.Start()
+	defer s.Close()
+	if r := run(t, s.URL, func(c *Config) { c.Requests = 5 }); r.Requests != 5 || !strings.Contains(r.URL, "[::1]") {
+		t.Errorf("%d answers, %v", r.Requests, r.Failures)
+	}
+	// The zone of a link's own address is a number to the kernel.
+	lo := netip.MustParseAddr("::1").WithZone("lo")
+	if _, a := socketAddress(netip.AddrPortFrom(lo, 80)); a.(*unix.SockaddrInet6).ZoneId != 1 {
+		t.Errorf("got %+v", a)
+	}
+}
+
+// full is a listener that takes no more connections and refuses none.
+func full(t *testing.T) netip.AddrPort {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(name.(*unix.SockaddrInet4).Port))
+	for {
+		c, err := connect(t.Context(), to, time.Now().Add(300*time.Millisecond))
+		if err != nil {
+			return to
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+}
+
+// TestNobodyTakesTheConnection ends in time, and at once when the test is interrupted.
+func TestNobodyTakesTheConnection(t *testing.T) {
+	to := full(t)
+	_, err := connect(t.Context(), to, time.Now().Add(50*time.Millisecond))
+	if f := faultOf(&dialError{to, err}); f.Kind != Timeout || !strings.Contains(f.Words, "no connection to "+to.String()+" in time") {
+		t.Errorf("got %v, %+v", err, f)
+	}
+	ctx, interrupt := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, interrupt)
+	start := time.Now()
+	if _, err := connect(ctx, to, time.Now().Add(time.Minute)); err == nil || time.Since(start) > 10*time.Second {
+		t.Errorf("interrupted: %v after %s", err, time.Since(start))
+	}
+}
