@@ -3,7 +3,8 @@
 # against the same nginx on another, which answers from memory, so that the tools are more
 # of the limit than the server. They take turns in an order that is drawn for each
 # round. Two measures: answers a second, and answers for each second of the tool's own CPU
-# time, which tells the tool's work from the server's.
+# time, which tells the tool's work from the server's. With keep-alive, and ("-new", which
+# wrk cannot) with a connection for each request.
 #
 # Prints medians, and the medians of the rounds' ratios with their quartiles, and draws
 # docs/img/bench-load.svg. BENCH_ROUNDS (15) and BENCH_SECONDS (2) change the length.
@@ -45,6 +46,9 @@ one() { # TOOL
 	wrk) set -- wrk wrk -t 1 -c "$clients" -d "$seconds" "$url" ;;
 	ab) set -- ab ab -q -k -c "$clients" -t "$seconds" -n 100000000 "$url" ;;
 	hey) set -- hey hey -cpus 1 -c "$clients" -z "${seconds}s" "$url" ;;
+	sarn-new) set -- sarn-new bin/sarn bench http "$url" -c "$clients" -t "$seconds" -o csv --no-headers ;;
+	ab-new) set -- ab-new ab -q -c "$clients" -t "$seconds" -n 100000000 "$url" ;;
+	hey-new) set -- hey-new hey -disable-keepalive -cpus 1 -c "$clients" -z "${seconds}s" "$url" ;;
 	esac
 	tool=$1
 	shift
@@ -57,9 +61,9 @@ one() { # TOOL
 		awk -v rate="$rate" -v s="$seconds" '{print rate * s / ($1 * 60 + $2 + $3 * 60 + $4)}' >>"$out/work.$tool"
 }
 
-tools="sarn wrk ab hey"
+tools="sarn wrk ab hey" new="sarn-new ab-new hey-new"
 for round in $(seq "$rounds"); do
-	for tool in $(shuf -e $tools); do one "$tool"; done
+	for tool in $(shuf -e $tools $new); do one "$tool"; done
 	echo "round $round of $rounds" >&2
 done
 
@@ -68,14 +72,15 @@ quantile() { # Q of the numbers on standard input
 }
 
 printf '| medians of %s rounds | answers a second | answers a CPU second of the tool |\n| --- | --- | --- |\n' "$rounds"
-for tool in $tools; do
+for tool in $tools $new; do
 	printf '| %s | %.0f | %.0f |\n' "$tool" "$(quantile 0.5 <"$out/rate.$tool")" "$(quantile 0.5 <"$out/work.$tool")"
 done
 printf '\n| sarn / | answers a second (quartiles) | answers a CPU second (quartiles) | goal |\n| --- | --- | --- | --- |\n'
-for tool in wrk ab hey; do
+for tool in wrk ab hey ab-new hey-new; do
 	printf '| %s |' "$tool"
+	case $tool in *-new) ours=sarn-new ;; *) ours=sarn ;; esac
 	for measure in rate work; do
-		paste "$out/$measure.sarn" "$out/$measure.$tool" | awk '{print $1 / $2}' >"$out/ratio"
+		paste "$out/$measure.$ours" "$out/$measure.$tool" | awk '{print $1 / $2}' >"$out/ratio"
 		printf ' %.2f (%.2f to %.2f) |' "$(quantile 0.5 <"$out/ratio")" "$(quantile 0.25 <"$out/ratio")" "$(quantile 0.75 <"$out/ratio")"
 	done
 	case $tool in wrk) echo ' 0.9 |' ;; hey) echo ' 2 |' ;; *) echo ' |' ;; esac
