@@ -104,15 +104,13 @@ func TestStatusesAreToldApart(t *testing.T) {
 			http.Error(w, "no", http.StatusServiceUnavailable)
 		}
 	})
-	for _, h2 := range []bool{false} {
-		r := run(t, address, func(c *Config) { c.Requests, c.HTTP2 = 9, h2 })
-		if r.Requests != 9 || r.Statuses[200] != 3 || r.Statuses[302] != 3 || r.Statuses[503] != 3 || r.Failed != 0 {
-			t.Errorf("got %v, %v", r.Statuses, r.Failures)
-		}
-		notes := strings.Join(r.Notes, "\n")
-		if !strings.Contains(notes, "The server redirects to") || !strings.Contains(notes, "example.org") || !strings.Contains(notes, "3 of 9 answers were errors") {
-			t.Errorf("the notes do not say it: %s", notes)
-		}
+	r := run(t, address, func(c *Config) { c.Requests = 9 })
+	if r.Requests != 9 || r.Statuses[200] != 3 || r.Statuses[302] != 3 || r.Statuses[503] != 3 || r.Failed != 0 {
+		t.Errorf("got %v, %v", r.Statuses, r.Failures)
+	}
+	notes := strings.Join(r.Notes, "\n")
+	if !strings.Contains(notes, "The server redirects to") || !strings.Contains(notes, "example.org") || !strings.Contains(notes, "3 of 9 answers were errors") {
+		t.Errorf("the notes do not say it: %s", notes)
 	}
 }
 
@@ -180,42 +178,5 @@ func TestNoStart(t *testing.T) {
 	}
 	if r := run(t, secure.URL, func(c *Config) { c.TLS = trusted }); r.Requests != 1 || !strings.HasPrefix(r.TLS, "TLS 1.3 TLS_") {
 		t.Errorf("trusted: %d answered, %q", r.Requests, r.TLS)
-	}
-}
-
-// TestHTTP2Faults are those that only HTTP/2 has.
-func TestHTTP2Faults(t *testing.T) {
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/abort":
-			w.Header().Set("Content-Length", "100")
-			io.WriteString(w, "hello")
-			_ = http.NewResponseController(w).Flush()
-			panic(http.ErrAbortHandler)
-		case "/hang":
-			<-r.Context().Done()
-		case "/hints":
-			w.WriteHeader(http.StatusEarlyHints)
-			io.WriteString(w, "ok")
-		}
-	}))
-	s.Config.ErrorLog = quiet()
-	s.EnableHTTP2 = true
-	s.StartTLS()
-	defer s.Close()
-	ask := func(path string) *Result {
-		return run(t, s.URL+path, func(c *Config) {
-			c.HTTP2, c.Requests, c.Timeout = true, 2, 300*time.Millisecond
-			c.TLS = &tls.Config{InsecureSkipVerify: true}
-		})
-	}
-	if r := ask("/abort"); r.Failed != 2 || r.Failures[0].Kind != Stream || r.Failures[0].Words != "HTTP/2: the server ended the stream: INTERNAL_ERROR" {
-		t.Errorf("abort: %+v", r.Failures)
-	}
-	if r := ask("/hang"); r.Failed != 2 || r.Failures[0].Kind != Timeout || r.Failures[0].Words != "no answer in time" {
-		t.Errorf("hang: %+v", r.Failures)
-	}
-	if r := ask("/hints"); r.Requests != 2 || r.Interim != 2 {
-		t.Errorf("hints: %d answered, %d interim, %+v", r.Requests, r.Interim, r.Failures)
 	}
 }

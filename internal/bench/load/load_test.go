@@ -152,8 +152,8 @@ func TestInterrupted(t *testing.T) {
 		if took := time.Since(start); err != nil || took > 10*time.Second {
 			t.Fatalf("%+v: %v after %s", c, err, took)
 		}
-		if r.Requests > 10 || r.Requests+r.CutOff < 10 || r.Failed != 0 || r.CutOff == 0 || r.CutOff > 3 {
-			t.Errorf("%+v: %d answered, %d failed (%v), %d cut off", c, r.Requests, r.Failed, r.Failures, r.CutOff)
+		if r.Requests > 10 || r.Requests+r.CutOff < 10 || r.Failed != 0 || r.CutOff == 0 || r.CutOff > 3 || r.BytesSent == 0 {
+			t.Errorf("%+v: %d answered, %d failed (%v), %d cut off, %d bytes sent", c, r.Requests, r.Failed, r.Failures, r.CutOff, r.BytesSent)
 		}
 		close(release)
 		s.Close()
