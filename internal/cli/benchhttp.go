@@ -145,6 +145,9 @@ func (o *loadOptions) config(a *app, address string) (load.Config, error) {
 	if c.Requests == 0 && c.Duration == 0 {
 		c.Duration = defaultDuration
 	}
+	if c.Method == "" && o.body != "" { // an empty file is a body too
+		c.Method = http.MethodPost
+	}
 	if !strings.Contains(address, "://") {
 		return c, usageError("%q has no scheme; try http://%s", address, address)
 	}
