@@ -99,6 +99,9 @@ func (c *Config) fill() {
 		}
 	}
 	c.Streams = max(c.Streams, 1)
+	if c.Requests > 0 { // more would find nothing to do, and falsify the time per request
+		c.Concurrency = int(min(int64(c.Concurrency), c.Requests))
+	}
 	c.KeepAlive = c.KeepAlive || c.HTTP2
 }
 

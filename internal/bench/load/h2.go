@@ -209,8 +209,8 @@ func (e *streamError) fault() Fault {
 		return secure.fault()
 	case errors.As(e.err, &syntax):
 		return syntaxFault(syntax)
-	case strings.Contains(words, "looked like an HTTP/1.1 header"):
-		return Fault{Malformed, "the server does not speak HTTP/2 there, but HTTP/1.1; leave --http2 out"}
+	case strings.Contains(words, "looked like an HTTP/1.1 header"), strings.Contains(words, "client conn could not be established"):
+		return Fault{Malformed, "the server does not speak HTTP/2 there; leave --http2 out"}
 	case strings.Contains(words, "server sent GOAWAY"):
 		_, code, _ := strings.Cut(words, "ErrCode=")
 		code, _, _ = strings.Cut(code, ",")

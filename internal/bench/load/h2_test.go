@@ -120,7 +120,7 @@ func TestHTTP2OddServers(t *testing.T) {
 			_, _ = io.CopyN(io.Discard, c, int64(len(http2.ClientPreface)))
 			io.WriteString(c, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 			io.Copy(io.Discard, c)
-		}), Malformed, "the server does not speak HTTP/2 there, but HTTP/1.1; leave --http2 out"},
+		}), Malformed, "the server does not speak HTTP/2 there; leave --http2 out"},
 		"goes": {frames(t, func(f *http2.Framer, id uint32) bool {
 			return f.WriteGoAway(id, http2.ErrCodeEnhanceYourCalm, nil) == nil
 		}), Stream, "HTTP/2: the server ended the connection: ENHANCE_YOUR_CALM"},
@@ -203,7 +203,7 @@ func TestTheFirstConnectionIsCounted(t *testing.T) {
 	for i := range 20 {
 		conns.Store(0)
 		r := run(t, s.URL, func(c *Config) {
-			c.HTTP2, c.Concurrency, c.Requests = i%2 == 0, 20, 1
+			c.HTTP2, c.KeepAlive, c.Concurrency, c.Requests = i%2 == 0, true, 20, 20
 			c.TLS = &tls.Config{InsecureSkipVerify: true}
 		})
 		if n := conns.Load(); r.Connections != n || r.Connect.Count != n {

@@ -181,6 +181,29 @@ func TestPace(t *testing.T) {
 	}
 }
 
+// TestManyIdleConnections do not make requests wait, however late they are woken.
+func TestManyIdleConnections(t *testing.T) {
+	n := notes{Result: &Result{Loop: Open, Rate: 10}, sum: newLane()}
+	for range 1000 {
+		at := time.Now()
+		n.sum.record(&answer{status: 200}, nil, sample{due: at, start: at.Add(5 * time.Millisecond), end: at.Add(6 * time.Millisecond), begin: at, waited: true})
+	}
+	n.Latency, n.Corrected = *latency(n.sum.latency), latency(n.sum.corrected)
+	n.open()
+	if len(n.Notes) > 0 {
+		t.Errorf("all connections were idle: %s", n.Notes)
+	}
+}
+
+// TestFewerRequestsThanClients does not count the time of clients that had nothing to do.
+func TestFewerRequestsThanClients(t *testing.T) {
+	address := serve(t, func(http.ResponseWriter, *http.Request) {})
+	r := run(t, address, func(c *Config) { c.Concurrency, c.Requests = 50, 1 })
+	if r.Concurrency != 1 || r.TimePerRequest > 1.01*1000*r.Seconds {
+		t.Errorf("%d at a time, %.3f ms a request in %.3f ms", r.Concurrency, r.TimePerRequest, 1000*r.Seconds)
+	}
+}
+
 // TestAStallAtTheEnd has a server that stands still when the time is over: those whom
 // nobody asked for any more have waited too.
 func TestAStallAtTheEnd(t *testing.T) {
