@@ -237,7 +237,10 @@ func (o *loadOptions) tls(t target) (*tls.Config, error) {
 			return nil, usageError("--tls-ca: there is no certificate in %s", t.ca)
 		}
 	}
-	if t.cert != "" || t.key != "" {
+	if (t.cert == "") != (t.key == "") {
+		return nil, usageError("--tls-cert and --tls-key go together: give both")
+	}
+	if t.cert != "" {
 		pair, err := tls.LoadX509KeyPair(t.cert, t.key)
 		if err != nil {
 			return nil, usageError("--tls-cert and --tls-key: %w", err)

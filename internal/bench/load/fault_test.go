@@ -8,9 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"sarn/internal/bench/http1"
 )
 
 // TestFaults has servers that do what they should not, each told in words of its own.
@@ -178,5 +183,40 @@ func TestNoStart(t *testing.T) {
 	}
 	if r := run(t, secure.URL, func(c *Config) { c.TLS = trusted }); r.Requests != 1 || !strings.HasPrefix(r.TLS, "TLS 1.3 TLS_") {
 		t.Errorf("trusted: %d answered, %q", r.Requests, r.TLS)
+	}
+}
+
+// TestWordsAreNotGos has errors that a test cannot have the kernel or a name server make.
+func TestWordsAreNotGos(t *testing.T) {
+	kernel := func(op string, number syscall.Errno) error {
+		return &net.OpError{Op: op, Net: "tcp", Err: os.NewSyscallError(op, number)}
+	}
+	to := netip.MustParseAddrPort("192.0.2.1:80")
+	for _, c := range []struct {
+		err  error
+		want Fault
+	}{
+		{&dialError{to, kernel("connect", syscall.EHOSTUNREACH)}, Fault{NoRoute, "there is no way to 192.0.2.1: no route to host"}},
+		{&dialError{to, kernel("connect", syscall.EPERM)}, Fault{NoConnect, "no connection to 192.0.2.1:80: operation not permitted"}},
+		{&dialError{to, kernel("connect", syscall.EADDRNOTAVAIL)}, Fault{NoPort, "this machine has no local port left: closed connections keep theirs for a minute; use -k, or widen net.ipv4.ip_local_port_range"}},
+		{&http1.ReadError{Stage: http1.Content, Got: 5, Want: 9, Err: kernel("read", syscall.EHOSTUNREACH)}, Fault{Other, "no route to host after 5 of the body's 9 bytes"}},
+		{&ioError{"send the request", kernel("write", syscall.ENETDOWN)}, Fault{Other, "network is down"}},
+		{&streamError{kernel("read", syscall.ENETDOWN), 0}, Fault{Stream, "HTTP/2: network is down"}},
+	} {
+		if got := faultOf(c.err); got != c.want {
+			t.Errorf("%v: %+v, want %+v", c.err, got, c.want)
+		}
+	}
+	for _, c := range []struct {
+		dns  net.DNSError
+		want string
+	}{
+		{net.DNSError{Err: "no such host", Name: "a.test", IsNotFound: true}, `there is no host named "a.test"; check the URL, or /etc/hosts and the name server`},
+		{net.DNSError{Err: "i/o timeout", Name: "a.test", Server: "192.0.2.1:53", IsTimeout: true}, `no name server said in time where "a.test" is; check /etc/resolv.conf`},
+		{net.DNSError{Err: "server misbehaving", Name: "a.test", Server: "192.0.2.1:53"}, `"a.test" cannot be looked up: the name server says: server misbehaving`},
+	} {
+		if got := lookUpError("a.test", &c.dns); got.Error() != c.want {
+			t.Errorf("%v: %v, want %s", &c.dns, got, c.want)
+		}
 	}
 }

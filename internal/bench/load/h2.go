@@ -228,5 +228,5 @@ func (e *streamError) fault() Fault {
 	case hungUp(e.err):
 		return Fault{Reset, "HTTP/2: the server broke the connection off"}
 	}
-	return Fault{Stream, "HTTP/2: " + strings.TrimPrefix(words, "http2: ")}
+	return Fault{Stream, "HTTP/2: " + strings.TrimPrefix(reason(e.err), "http2: ")}
 }

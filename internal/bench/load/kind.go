@@ -90,7 +90,7 @@ func faultOf(err error) Fault {
 	case hungUp(err):
 		return Fault{Reset, "the server broke the connection off"}
 	}
-	return Fault{Other, err.Error()}
+	return Fault{Other, reason(err)}
 }
 
 const excessWords = "the server sent more than the answer: its Content-Length is too small, or it answered twice"
@@ -191,5 +191,6 @@ func readFault(e *http1.ReadError) Fault {
 		e = &http1.ReadError{Stage: e.Stage, Got: e.Got, Want: e.Want, Err: errors.New("the server broke the connection off")}
 		return Fault{Reset, e.Error()}
 	}
+	e = &http1.ReadError{Stage: e.Stage, Got: e.Got, Want: e.Want, Err: errors.New(reason(e.Err))}
 	return Fault{Other, e.Error()}
 }

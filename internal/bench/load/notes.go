@@ -85,7 +85,7 @@ func (n *notes) answers() {
 		n.add("The server closed most connections after one request, though keep-alive was asked for.")
 	}
 	if n.CutOff > 0 {
-		n.add("Interrupted: %d requests were under way and are not counted.", n.CutOff)
+		n.add("Interrupted. What was under way is not counted: %s.", count(int(n.CutOff), "request"))
 	}
 }
 
