@@ -110,7 +110,12 @@ func (c *Config) host() string {
 	if h := c.Header.Get("Host"); h != "" {
 		return h
 	}
-	return c.URL.Host
+	host := c.URL.Host
+	if zone := strings.IndexByte(host, '%'); zone >= 0 && strings.HasPrefix(host, "[") {
+		// RFC 6874 section 1: what it is called here means nothing to the server.
+		host = host[:zone] + host[strings.IndexByte(host, ']'):]
+	}
+	return host
 }
 
 // header is the request's header without Host.

@@ -55,6 +55,7 @@ func TestHTTP2Faults(t *testing.T) {
 
 // TestHTTP2OutlivesATimeout has connections live longer than one request may take.
 func TestHTTP2OutlivesATimeout(t *testing.T) {
+	t.Parallel()
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	s.EnableHTTP2 = true
 	s.StartTLS()
@@ -125,7 +126,7 @@ func TestHTTP2OddServers(t *testing.T) {
 			return f.WriteGoAway(id, http2.ErrCodeEnhanceYourCalm, nil) == nil
 		}), Stream, "HTTP/2: the server ended the connection: ENHANCE_YOUR_CALM"},
 	} {
-		r := run(t, c.address, func(to *Config) { to.HTTP2, to.Requests, to.Timeout = true, 2, 300*time.Millisecond })
+		r := run(t, c.address, func(to *Config) { to.HTTP2, to.Requests = true, 2 })
 		if r.Failed != 2 || r.Failures[0].Kind != c.kind || r.Failures[0].Words != c.words {
 			t.Errorf("%s: %d answered, %+v", name, r.Requests, r.Failures)
 		}
@@ -153,6 +154,7 @@ func TestHTTP2ConnectionsAreClosed(t *testing.T) {
 // TestHTTP2SilentReconnect has a server that takes a second connection and then does not
 // agree on TLS; the third one is fine.
 func TestHTTP2SilentReconnect(t *testing.T) {
+	t.Parallel()
 	fine := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	fine.EnableHTTP2 = true
 	fine.StartTLS()

@@ -208,9 +208,9 @@ func TestFewerRequestsThanClients(t *testing.T) {
 // nobody asked for any more have waited too.
 func TestAStallAtTheEnd(t *testing.T) {
 	t.Parallel()
-	begin := time.Now()
+	first := sync.OnceValue(time.Now)
 	address := serve(t, func(http.ResponseWriter, *http.Request) {
-		if at := time.Since(begin); at > 200*time.Millisecond {
+		if at := time.Since(first()); at > 200*time.Millisecond {
 			time.Sleep(1200*time.Millisecond - at)
 		}
 	})

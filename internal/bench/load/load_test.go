@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -116,6 +117,22 @@ func TestRequest(t *testing.T) {
 		run(t, s.URL, func(c *Config) { c.HTTP2, c.Method, c.Header = h2, "PURGE", http.Header{"User-Agent": {"me"}} })
 		if g, want := <-got, (seen{"PURGE", "/", strings.TrimPrefix(s.URL, "http://"), proto, "", ",me"}); g != want {
 			t.Errorf("got %+v, want %+v", g, want)
+		}
+	}
+}
+
+// TestHost has no zone: that is this machine's word.
+func TestHost(t *testing.T) {
+	for address, want := range map[string]string{
+		"http://[fe80::1%25eth0]:80/": "[fe80::1]:80", "http://[fe80::1%25eth0]/": "[fe80::1]", "http://[::1]:80/": "[::1]:80", "http://a.test:80/": "a.test:80",
+	} {
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := Config{URL: u}
+		if got := c.host(); got != want {
+			t.Errorf("%s: %s, want %s", address, got, want)
 		}
 	}
 }

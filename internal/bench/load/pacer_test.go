@@ -38,25 +38,31 @@ func TestNoneIsDueAtTheEnd(t *testing.T) {
 // TestIdleWorkersCostNothing has many workers of which few are needed at a time.
 func TestIdleWorkersCostNothing(t *testing.T) {
 	used := func(workers int) float64 {
-		before := processTime()
-		p := newPacer(&Config{Rate: 1000, Duration: 500 * time.Millisecond}, time.Now())
-		var all sync.WaitGroup
+		p := newPacer(&Config{Rate: 1000, Requests: 500}, time.Now())
+		var ready, all sync.WaitGroup
+		ready.Add(workers)
 		for range workers {
 			all.Go(func() {
+				ready.Done()
 				for ok := true; ok; {
 					_, _, ok = p.next(time.Now())
 				}
 			})
 		}
+		ready.Wait()
+		before := processTime()
+		p.begin = time.Now()
 		p.run()
+		used := processTime() - before
 		all.Wait()
 		if p.started != 500 {
 			t.Errorf("%d workers started %d of 500", workers, p.started)
 		}
-		return processTime() - before
+		return used
 	}
-	if few, many := used(5), used(5000); many > 5*few+0.1 {
-		t.Errorf("5 workers took %.3f s of CPU, 5000 took %.3f", few, many)
+	few, many := used(5), used(20_000)
+	if many > 5*few+0.1 {
+		t.Errorf("5 workers took %.3f s of CPU, 20,000 took %.3f", few, many)
 	}
 }
 

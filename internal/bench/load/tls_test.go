@@ -94,6 +94,7 @@ func TestAServerThatDoesNotRead(t *testing.T) {
 
 // TestAnAddressThatDoesNotAnswer leaves time for the next one.
 func TestAnAddressThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
 	conf := certified(t)
 	host := func(address string) netip.AddrPort {
 		return netip.MustParseAddrPort(strings.Trim(strings.TrimPrefix(address, "http:"), "/"))
