@@ -145,6 +145,9 @@ func (o *loadOptions) config(a *app, address string) (load.Config, error) {
 	if c.Requests == 0 && c.Duration == 0 {
 		c.Duration = defaultDuration
 	}
+	if c.Method == "" && o.body != "" { // an empty file is a body too
+		c.Method = http.MethodPost
+	}
 	if !strings.Contains(address, "://") {
 		return c, usageError("%q has no scheme; try http://%s", address, address)
 	}
@@ -234,7 +237,10 @@ func (o *loadOptions) tls(t target) (*tls.Config, error) {
 			return nil, usageError("--tls-ca: there is no certificate in %s", t.ca)
 		}
 	}
-	if t.cert != "" || t.key != "" {
+	if (t.cert == "") != (t.key == "") {
+		return nil, usageError("--tls-cert and --tls-key go together: give both")
+	}
+	if t.cert != "" {
 		pair, err := tls.LoadX509KeyPair(t.cert, t.key)
 		if err != nil {
 			return nil, usageError("--tls-cert and --tls-key: %w", err)

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/csv"
@@ -315,6 +316,13 @@ func TestBenchOutputs(t *testing.T) {
 	go s.Serve(l) //nolint:errcheck // it is shut down
 	defer s.Shutdown(context.Background())
 	address := "http://" + l.Addr().String() + "/"
+	raw := escapes(t)
+	for _, path := range []string{"good", "bad"} {
+		out, err := exec.Command(program, "bench", "http", raw+path, "-n", "2").CombinedOutput()
+		if bytes.ContainsAny(out, "\x1b\x07") || !strings.Contains(string(out), `\x1b[2J`) || (err == nil) != (path == "good") {
+			t.Errorf("%s: %v, %q", path, err, out)
+		}
+	}
 	print := func(format string) string {
 		out, err := exec.Command(program, "bench", "http", address, "-n", "50", "-c", "5", "-k", "-o", format).Output()
 		if err != nil {
@@ -339,4 +347,34 @@ func TestBenchOutputs(t *testing.T) {
 	if strings.Contains(page, "<script") || strings.Count(page, "src=") != strings.Count(page, `src="data:`) || strings.Contains(page, "href=") {
 		t.Error("the page has a script, or needs another file")
 	}
+}
+
+// escapes is a server that tries to steer a terminal, in a header or instead of an answer.
+func escapes(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				r, err := http.ReadRequest(bufio.NewReader(c))
+				switch {
+				case err != nil:
+				case r.URL.Path == "/bad":
+					fmt.Fprint(c, "H\x1b[2J\x1b]0;x\x07\r\n\r\n")
+				default:
+					fmt.Fprint(c, "HTTP/1.1 302 Found\r\nServer: a\x1b[2J\x1b]0;x\x07\r\nLocation: b\x1b[2J\r\nContent-Length: 0\r\n\r\n")
+				}
+			}()
+		}
+	}()
+	return "http://" + l.Addr().String() + "/"
 }

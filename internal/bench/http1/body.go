@@ -39,10 +39,11 @@ func (r *Reader) drop(n, want int64) error {
 	}
 }
 
-// widen makes the buffer large for a body of which n bytes are still to come.
+// widen makes the buffer large for a body of which n bytes are still to come. What has
+// come is used already.
 func (r *Reader) widen(n int64) {
 	if n >= streamSize && len(r.buf) < streamSize {
-		r.buf, r.r, r.w = make([]byte, streamSize), 0, copy(r.buf, r.buf[r.r:r.w])
+		r.buf, r.r, r.w = make([]byte, streamSize), 0, 0
 	}
 }
 

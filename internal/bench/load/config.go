@@ -40,7 +40,7 @@ type Config struct {
 	// Requests and Duration bound the test, whichever comes first; 0 does not.
 	Requests int64
 	Duration time.Duration
-	// Timeout is how long a request may take, with its connection.
+	// Timeout is how long a request may take, with its connection: an hour at most.
 	Timeout time.Duration
 }
 
@@ -65,7 +65,7 @@ func (c *Config) Validate() error {
 		}
 		for _, v := range values {
 			if !httpguts.ValidHeaderFieldValue(v) {
-				return fmt.Errorf("the header %s has a value that HTTP does not allow: %q", name, v)
+				return fmt.Errorf("the header %s has a value that HTTP does not allow", name) // it may be a secret
 			}
 		}
 		switch http.CanonicalHeaderKey(name) {
@@ -82,8 +82,8 @@ func (c *Config) Validate() error {
 		return errors.New("a test's length is not negative")
 	case c.Requests == 0 && c.Duration == 0:
 		return errors.New("a test needs an end: a number of requests or a duration")
-	case c.Timeout <= 0:
-		return errors.New("a request's timeout is more than nothing")
+	case c.Timeout <= 0 || c.Timeout > longest:
+		return fmt.Errorf("a request's timeout is more than nothing, and at most %s", longest)
 	case c.Streams < 0 || c.Streams > 1 && !c.HTTP2:
 		return errors.New("only HTTP/2 has streams that share a connection")
 	}
@@ -99,6 +99,9 @@ func (c *Config) fill() {
 		}
 	}
 	c.Streams = max(c.Streams, 1)
+	if c.Requests > 0 { // more would find nothing to do, and falsify the time per request
+		c.Concurrency = int(min(int64(c.Concurrency), c.Requests))
+	}
 	c.KeepAlive = c.KeepAlive || c.HTTP2
 }
 
@@ -107,7 +110,12 @@ func (c *Config) host() string {
 	if h := c.Header.Get("Host"); h != "" {
 		return h
 	}
-	return c.URL.Host
+	host := c.URL.Host
+	if zone := strings.IndexByte(host, '%'); zone >= 0 && strings.HasPrefix(host, "[") {
+		// RFC 6874 section 1: what it is called here means nothing to the server.
+		host = host[:zone] + host[strings.IndexByte(host, ']'):]
+	}
+	return host
 }
 
 // header is the request's header without Host.
@@ -131,12 +139,14 @@ func checkURL(u *url.URL) error {
 		return errors.New("the URL begins with http:// or https://")
 	case u.Scheme != "http" && u.Scheme != "https":
 		return fmt.Errorf("%q is not a scheme that can be tested; use http or https", u.Scheme)
+	case u.User != nil:
+		return errors.New("the URL holds a password; give it with -A user:password")
 	case u.Hostname() == "":
 		return fmt.Errorf("%s names no host", u)
 	case strings.ContainsAny(u.Host, " \t\r\n"):
 		return fmt.Errorf("%q is not a host", u.Host)
-	case u.User != nil:
-		return errors.New("the URL holds a password; give it with -A user:password")
+	case strings.Contains(u.RawQuery, " "):
+		return errors.New("the URL's query holds a space; write it as %20")
 	}
 	return nil
 }

@@ -67,25 +67,37 @@ func newDialer(ctx context.Context, c *Config) (*dialer, *connection, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	first, err := d.choose(ctx, addresses, end)
+	switch {
+	case err == nil:
+		return d, first, nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return nil, nil, context.Canceled
+	}
+	return nil, nil, errors.New(faultOf(err).Words)
+}
+
+// choose takes the first of the addresses to which there is a connection. Its error is
+// that of the first address of all.
+func (d *dialer) choose(ctx context.Context, addresses []netip.AddrPort, end time.Time) (*connection, error) {
 	var failed error
-	for _, a := range addresses {
+	for i, a := range addresses {
 		d.address = a
-		first, err := d.dial(ctx, end)
+		// One that does not answer leaves the others their share of the time.
+		share := time.Until(end) / time.Duration(len(addresses)-i)
+		first, err := d.dial(ctx, time.Now().Add(share))
 		if err == nil {
 			if secure, ok := first.Conn.(*tls.Conn); ok {
 				s := secure.ConnectionState()
 				d.spoken = tls.VersionName(s.Version) + " " + tls.CipherSuiteName(s.CipherSuite)
 			}
-			return d, first, nil
+			return first, nil
 		}
 		if failed == nil {
 			failed = err
 		}
 	}
-	if errors.Is(failed, context.Canceled) {
-		return nil, nil, context.Canceled
-	}
-	return nil, nil, errors.New(faultOf(failed).Words)
+	return nil, failed
 }
 
 func lookUp(ctx context.Context, c *Config) ([]netip.AddrPort, error) {
@@ -95,16 +107,28 @@ func lookUp(ctx context.Context, c *Config) ([]netip.AddrPort, error) {
 	}
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", c.URL.Hostname())
 	if err != nil {
-		if dns := (*net.DNSError)(nil); errors.As(err, &dns) && dns.IsNotFound {
-			return nil, fmt.Errorf("there is no host named %q; check the URL, or /etc/hosts and the name server", c.URL.Hostname())
-		}
-		return nil, fmt.Errorf("look %s up: %w", c.URL.Hostname(), err)
+		return nil, lookUpError(c.URL.Hostname(), err)
 	}
 	addresses := make([]netip.AddrPort, len(ips))
 	for i, ip := range ips {
 		addresses[i] = netip.AddrPortFrom(ip.Unmap(), uint16(port))
 	}
 	return addresses, nil
+}
+
+func lookUpError(host string, err error) error {
+	var dns *net.DNSError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return context.Canceled
+	case !errors.As(err, &dns):
+		return fmt.Errorf("%q cannot be looked up: %w", host, err)
+	case dns.IsNotFound:
+		return fmt.Errorf("there is no host named %q; check the URL, or /etc/hosts and the name server", host)
+	case dns.IsTimeout:
+		return fmt.Errorf("no name server said in time where %q is; check /etc/resolv.conf", host)
+	}
+	return fmt.Errorf("%q cannot be looked up: the name server says: %s", host, dns.Err)
 }
 
 func portOf(c *Config) string {

@@ -8,9 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"sarn/internal/bench/http1"
 )
 
 // TestFaults has servers that do what they should not, each told in words of its own.
@@ -104,15 +109,13 @@ func TestStatusesAreToldApart(t *testing.T) {
 			http.Error(w, "no", http.StatusServiceUnavailable)
 		}
 	})
-	for _, h2 := range []bool{false} {
-		r := run(t, address, func(c *Config) { c.Requests, c.HTTP2 = 9, h2 })
-		if r.Requests != 9 || r.Statuses[200] != 3 || r.Statuses[302] != 3 || r.Statuses[503] != 3 || r.Failed != 0 {
-			t.Errorf("got %v, %v", r.Statuses, r.Failures)
-		}
-		notes := strings.Join(r.Notes, "\n")
-		if !strings.Contains(notes, "The server redirects to") || !strings.Contains(notes, "example.org") || !strings.Contains(notes, "3 of 9 answers were errors") {
-			t.Errorf("the notes do not say it: %s", notes)
-		}
+	r := run(t, address, func(c *Config) { c.Requests = 9 })
+	if r.Requests != 9 || r.Statuses[200] != 3 || r.Statuses[302] != 3 || r.Statuses[503] != 3 || r.Failed != 0 {
+		t.Errorf("got %v, %v", r.Statuses, r.Failures)
+	}
+	notes := strings.Join(r.Notes, "\n")
+	if !strings.Contains(notes, "The server redirects to") || !strings.Contains(notes, "example.org") || !strings.Contains(notes, "3 of 9 answers were errors") {
+		t.Errorf("the notes do not say it: %s", notes)
 	}
 }
 
@@ -183,39 +186,37 @@ func TestNoStart(t *testing.T) {
 	}
 }
 
-// TestHTTP2Faults are those that only HTTP/2 has.
-func TestHTTP2Faults(t *testing.T) {
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/abort":
-			w.Header().Set("Content-Length", "100")
-			io.WriteString(w, "hello")
-			_ = http.NewResponseController(w).Flush()
-			panic(http.ErrAbortHandler)
-		case "/hang":
-			<-r.Context().Done()
-		case "/hints":
-			w.WriteHeader(http.StatusEarlyHints)
-			io.WriteString(w, "ok")
+// TestWordsAreNotGos has errors that a test cannot have the kernel or a name server make.
+func TestWordsAreNotGos(t *testing.T) {
+	kernel := func(op string, number syscall.Errno) error {
+		return &net.OpError{Op: op, Net: "tcp", Err: os.NewSyscallError(op, number)}
+	}
+	to := netip.MustParseAddrPort("192.0.2.1:80")
+	for _, c := range []struct {
+		err  error
+		want Fault
+	}{
+		{&dialError{to, kernel("connect", syscall.EHOSTUNREACH)}, Fault{NoRoute, "there is no way to 192.0.2.1: no route to host"}},
+		{&dialError{to, kernel("connect", syscall.EPERM)}, Fault{NoConnect, "no connection to 192.0.2.1:80: operation not permitted"}},
+		{&dialError{to, kernel("connect", syscall.EADDRNOTAVAIL)}, Fault{NoPort, "this machine has no local port left: closed connections keep theirs for a minute; use -k, or widen net.ipv4.ip_local_port_range"}},
+		{&http1.ReadError{Stage: http1.Content, Got: 5, Want: 9, Err: kernel("read", syscall.EHOSTUNREACH)}, Fault{Other, "no route to host after 5 of the body's 9 bytes"}},
+		{&ioError{"send the request", kernel("write", syscall.ENETDOWN)}, Fault{Other, "network is down"}},
+		{&streamError{kernel("read", syscall.ENETDOWN), 0}, Fault{Stream, "HTTP/2: network is down"}},
+	} {
+		if got := faultOf(c.err); got != c.want {
+			t.Errorf("%v: %+v, want %+v", c.err, got, c.want)
 		}
-	}))
-	s.Config.ErrorLog = quiet()
-	s.EnableHTTP2 = true
-	s.StartTLS()
-	defer s.Close()
-	ask := func(path string) *Result {
-		return run(t, s.URL+path, func(c *Config) {
-			c.HTTP2, c.Requests, c.Timeout = true, 2, 300*time.Millisecond
-			c.TLS = &tls.Config{InsecureSkipVerify: true}
-		})
 	}
-	if r := ask("/abort"); r.Failed != 2 || r.Failures[0].Kind != Stream || r.Failures[0].Words != "HTTP/2: the server ended the stream: INTERNAL_ERROR" {
-		t.Errorf("abort: %+v", r.Failures)
-	}
-	if r := ask("/hang"); r.Failed != 2 || r.Failures[0].Kind != Timeout || r.Failures[0].Words != "no answer in time" {
-		t.Errorf("hang: %+v", r.Failures)
-	}
-	if r := ask("/hints"); r.Requests != 2 || r.Interim != 2 {
-		t.Errorf("hints: %d answered, %d interim, %+v", r.Requests, r.Interim, r.Failures)
+	for _, c := range []struct {
+		dns  net.DNSError
+		want string
+	}{
+		{net.DNSError{Err: "no such host", Name: "a.test", IsNotFound: true}, `there is no host named "a.test"; check the URL, or /etc/hosts and the name server`},
+		{net.DNSError{Err: "i/o timeout", Name: "a.test", Server: "192.0.2.1:53", IsTimeout: true}, `no name server said in time where "a.test" is; check /etc/resolv.conf`},
+		{net.DNSError{Err: "server misbehaving", Name: "a.test", Server: "192.0.2.1:53"}, `"a.test" cannot be looked up: the name server says: server misbehaving`},
+	} {
+		if got := lookUpError("a.test", &c.dns); got.Error() != c.want {
+			t.Errorf("%v: %v, want %s", &c.dns, got, c.want)
+		}
 	}
 }

@@ -27,6 +27,7 @@ type http1Client struct {
 
 	open    *connection                // or nil
 	fresh   bool                       // nothing was asked on it yet
+	early   time.Duration              // what it took, if it was opened before the test
 	current atomic.Pointer[connection] // what abort interrupts
 	until   time.Time                  // the connection's deadline
 
@@ -68,8 +69,11 @@ func needsLength(method string) bool {
 	return method == http.MethodPost || method == http.MethodPut || method == http.MethodPatch
 }
 
-// adopt takes a connection over as if the client had opened it.
-func (h *http1Client) adopt(c *connection) { h.use(c) }
+// adopt takes a connection over that is counted already.
+func (h *http1Client) adopt(c *connection) {
+	h.use(c)
+	h.early = c.took
+}
 
 func (h *http1Client) use(c *connection) {
 	h.open, h.fresh, h.until = c, true, time.Time{}
@@ -126,9 +130,11 @@ func (h *http1Client) try(ctx context.Context, start time.Time, a *answer) error
 	}
 	fresh := h.fresh
 	if fresh {
-		a.opened++
-		a.connect = h.open.took
 		h.fresh = false
+		if a.early, h.early = h.early, 0; a.early == 0 {
+			a.opened++
+			a.connect = h.open.took
+		}
 	}
 	if err := h.extend(ctx, start); err != nil {
 		return err

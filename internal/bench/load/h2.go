@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +31,7 @@ func makeHTTP2(c *Config, d *dialer, first *connection, clients []client) error 
 	var s *shared
 	for i := range clients {
 		if i%c.Streams == 0 {
-			s = newShared(d, first)
+			s = newShared(c, d, first)
 			first = nil
 		}
 		clients[i] = newHTTP2(c, s)
@@ -42,16 +44,17 @@ func makeHTTP2(c *Config, d *dialer, first *connection, clients []client) error 
 type shared struct {
 	transport *http.Transport
 	dialer    *dialer
+	timeout   time.Duration
 
 	mu    sync.Mutex
-	first *connection // there already, and not used yet
+	first *connection // there already and counted, and not used yet
 	// What was opened, and how long the last one took, that no answer has told of yet.
 	opened int
 	took   time.Duration
 }
 
-func newShared(d *dialer, first *connection) *shared {
-	s := &shared{dialer: d, first: first}
+func newShared(c *Config, d *dialer, first *connection) *shared {
+	s := &shared{dialer: d, timeout: c.Timeout, first: first}
 	s.transport = &http.Transport{
 		Protocols: new(http.Protocols), DialContext: s.dial, DialTLSContext: s.dial, DisableCompression: true,
 		// One connection, and requests that wait if the server allows fewer streams.
@@ -68,21 +71,36 @@ func (s *shared) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	s.first = nil
 	s.mu.Unlock()
 	if c == nil {
-		end, _ := ctx.Deadline()
+		// The context has no end: net/http dials on for those who ask later.
 		var err error
-		if c, err = s.dialer.dial(ctx, end); err != nil {
+		if c, err = s.dialer.dial(ctx, time.Now().Add(s.timeout)); err != nil {
 			return nil, err
 		}
-		// From here on each request's context bounds it.
-		if err := c.SetDeadline(time.Time{}); err != nil {
-			return nil, &ioError{"set the connection's deadline", err}
-		}
+		s.count(c)
 	}
+	// From here on each request's context bounds it.
+	if err := c.SetDeadline(time.Time{}); err != nil {
+		c.Close() //nolint:errcheck // err says more
+		return nil, &ioError{"set the connection's deadline", err}
+	}
+	return c.Conn, nil // *tls.Conn, so that net/http sees what was agreed on
+}
+
+func (s *shared) count(c *connection) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.opened++
 	s.took = c.took
-	return c.Conn, nil // *tls.Conn, so that net/http sees what was agreed on
+}
+
+func (s *shared) close() {
+	s.transport.CloseIdleConnections()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.first != nil {
+		s.first.Close() //nolint:errcheck // nothing was asked on it
+		s.first = nil
+	}
 }
 
 // tell moves what was opened into an answer.
@@ -120,7 +138,7 @@ func newHTTP2(c *Config, s *shared) *http2Client {
 
 func (h *http2Client) abort() {} // the context does it
 
-func (h *http2Client) close() { h.shared.transport.CloseIdleConnections() }
+func (h *http2Client) close() { h.shared.close() }
 
 // ask implements client.
 func (h *http2Client) ask(ctx context.Context, start time.Time, a *answer) error {
@@ -149,6 +167,9 @@ func (h *http2Client) exchange(ctx context.Context, a *answer) error {
 		return err
 	}
 	defer r.Body.Close()
+	if r.StatusCode < 100 || r.StatusCode > 999 { // net/http takes any number
+		return &http1.SyntaxError{What: "the status is not a number from 100 to 999", Text: strconv.Itoa(r.StatusCode)}
+	}
 	a.status, a.server = r.StatusCode, r.Header.Get("Server")
 	if r.StatusCode >= 300 && r.StatusCode < 400 {
 		a.location = r.Header.Get("Location")
@@ -178,12 +199,24 @@ func (e *streamError) fault() Fault {
 		dial   *dialError
 		secure *tlsError
 		reset  http2.StreamError
+		syntax *http1.SyntaxError
+		words  = e.err.Error() // what has no type of its own is known by them
 	)
 	switch {
 	case errors.As(e.err, &dial):
 		return dial.fault()
 	case errors.As(e.err, &secure):
 		return secure.fault()
+	case errors.As(e.err, &syntax):
+		return syntaxFault(syntax)
+	case strings.Contains(words, "looked like an HTTP/1.1 header"), strings.Contains(words, "client conn could not be established"):
+		return Fault{Malformed, "the server does not speak HTTP/2 there; leave --http2 out"}
+	case strings.Contains(words, "server sent GOAWAY"):
+		_, code, _ := strings.Cut(words, "ErrCode=")
+		code, _, _ = strings.Cut(code, ",")
+		return Fault{Stream, "HTTP/2: the server ended the connection: " + code}
+	case strings.Contains(words, "more than declared Content-Length"):
+		return Fault{Excess, excessWords}
 	case isTimeout(e.err) && e.got > 0:
 		return readFault(&http1.ReadError{Stage: http1.Content, Got: e.got, Want: -1, Err: e.err})
 	case isTimeout(e.err):
@@ -195,5 +228,5 @@ func (e *streamError) fault() Fault {
 	case hungUp(e.err):
 		return Fault{Reset, "HTTP/2: the server broke the connection off"}
 	}
-	return Fault{Stream, "HTTP/2: " + e.err.Error()}
+	return Fault{Stream, "HTTP/2: " + strings.TrimPrefix(reason(e.err), "http2: ")}
 }

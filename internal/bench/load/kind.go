@@ -82,7 +82,7 @@ func faultOf(err error) Fault {
 	case errors.Is(err, http1.ErrSwitched), errors.Is(err, http1.ErrTooLong):
 		return Fault{Malformed, err.Error()}
 	case errors.Is(err, http1.ErrExcess):
-		return Fault{Excess, "the server sent more than the answer: its Content-Length is too small, or it answered twice"}
+		return Fault{Excess, excessWords}
 	case errors.As(err, &read):
 		return readFault(read)
 	case isTimeout(err):
@@ -90,8 +90,10 @@ func faultOf(err error) Fault {
 	case hungUp(err):
 		return Fault{Reset, "the server broke the connection off"}
 	}
-	return Fault{Other, err.Error()}
+	return Fault{Other, reason(err)}
 }
+
+const excessWords = "the server sent more than the answer: its Content-Length is too small, or it answered twice"
 
 func isTimeout(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
@@ -106,22 +108,29 @@ func (e *dialError) fault() Fault {
 	case errors.Is(e.err, syscall.EMFILE), errors.Is(e.err, syscall.ENFILE):
 		return Fault{NoPort, "this program may not open more files: raise `ulimit -n`, or lower -c"}
 	case errors.Is(e.err, syscall.EHOSTUNREACH), errors.Is(e.err, syscall.ENETUNREACH):
-		return Fault{NoRoute, fmt.Sprintf("there is no way to %s: %v", e.to.Addr(), errors.Unwrap(e.err))}
+		return Fault{NoRoute, fmt.Sprintf("there is no way to %s: %s", e.to.Addr(), reason(e.err))}
 	case isTimeout(e.err):
 		return Fault{Timeout, fmt.Sprintf("no connection to %s in time: nobody answers", e.to)}
 	case hungUp(e.err):
 		return Fault{Reset, fmt.Sprintf("%s broke a new connection off", e.to)}
 	}
-	return Fault{NoConnect, e.Error()}
+	return Fault{NoConnect, fmt.Sprintf("no connection to %s: %s", e.to, reason(e.err))}
+}
+
+// reason is what the kernel said, without who asked it for what.
+func reason(err error) string {
+	if number := syscall.Errno(0); errors.As(err, &number) {
+		return number.Error()
+	}
+	return err.Error()
 }
 
 func (e *tlsError) fault() Fault {
 	var (
-		unknown  x509.UnknownAuthorityError
-		name     x509.HostnameError
-		invalid  x509.CertificateInvalidError
-		notTLS   tls.RecordHeaderError
-		mismatch *net.OpError
+		unknown x509.UnknownAuthorityError
+		name    x509.HostnameError
+		invalid x509.CertificateInvalidError
+		notTLS  tls.RecordHeaderError
 	)
 	words := "TLS: " + e.err.Error()
 	switch {
@@ -135,14 +144,23 @@ func (e *tlsError) fault() Fault {
 		words = "TLS: the server does not speak TLS there; try http://"
 	case strings.Contains(e.err.Error(), "no application protocol"): // RFC 7301; its type is crypto/tls's own
 		words = "TLS: the server does not speak the wanted version of HTTP there (ALPN)"
-	case errors.As(e.err, &mismatch) && mismatch.Op == "remote error":
-		words = "TLS: the server refused: " + mismatch.Err.Error()
+	case alertOf(e.err) != "":
+		words = "TLS: the server refused: " + alertOf(e.err)
 	case isTimeout(e.err):
 		return Fault{Timeout, "TLS: the server did not answer in time"}
 	case errors.Is(e.err, io.EOF), hungUp(e.err):
 		words = "TLS: the server closed the connection in the middle of the handshake"
 	}
 	return Fault{BadTLS, words}
+}
+
+// alertOf is what a server has said by TLS itself (RFC 8446 section 6), or "". It may be
+// after the handshake: of TLS 1.3 the client's certificate is looked at then.
+func alertOf(err error) string {
+	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "remote error" {
+		return strings.TrimPrefix(op.Err.Error(), "tls: ")
+	}
+	return ""
 }
 
 func syntaxFault(e *http1.SyntaxError) Fault {
@@ -162,11 +180,17 @@ func readFault(e *http1.ReadError) Fault {
 		return Fault{Timeout, fmt.Sprintf("the body was not whole in time: %d of %d bytes had come", e.Got, e.Want)}
 	case isTimeout(e.Err):
 		return Fault{Timeout, fmt.Sprintf("the body was not whole in time: %d bytes had come", e.Got)}
+	case alertOf(e.Err) != "":
+		return Fault{BadTLS, "TLS: the server refused: " + alertOf(e.Err)}
 	case errors.Is(e.Err, io.EOF):
+		return Fault{Truncated, e.Error()}
+	case errors.Is(e.Err, io.ErrUnexpectedEOF): // in the middle of a TLS record
+		e = &http1.ReadError{Stage: e.Stage, Got: e.Got, Want: e.Want, Err: io.EOF}
 		return Fault{Truncated, e.Error()}
 	case hungUp(e.Err):
 		e = &http1.ReadError{Stage: e.Stage, Got: e.Got, Want: e.Want, Err: errors.New("the server broke the connection off")}
 		return Fault{Reset, e.Error()}
 	}
+	e = &http1.ReadError{Stage: e.Stage, Got: e.Got, Want: e.Want, Err: errors.New(reason(e.Err))}
 	return Fault{Other, e.Error()}
 }

@@ -13,12 +13,10 @@ import (
 type sample struct {
 	due, start, end time.Time
 	begin           time.Time // of the test
+	until           time.Time // from when on nothing is sent, or zero
 	waited          bool      // the worker was idle when it fell due
 	closed          bool      // the loop
 }
-
-// slice is how long the parts are in which a lane keeps its timeline.
-const slice = 100 * time.Millisecond
 
 // lane is where some of the workers write what they measure.
 type lane struct {
@@ -31,13 +29,15 @@ type lane struct {
 	latency, connect      *hdrhistogram.Histogram
 	corrected, lag        *hdrhistogram.Histogram // of an open loop
 	last                  time.Time               // a request's end
-	timeline              []Slice
+	timeline              timeline
 	faults                []Failure
 	location, server      string
 	redirects             int // the status of the first redirect
 }
 
-func newLane() *lane { return &lane{latency: newHistogram(), connect: newHistogram()} }
+func newLane() *lane {
+	return &lane{latency: newHistogram(), connect: newHistogram(), timeline: timeline{width: firstWidth}}
+}
 
 // newHistogram returns one of 64 ns to an hour, to three digits.
 func newHistogram() *hdrhistogram.Histogram {
@@ -56,22 +56,24 @@ func (l *lane) record(a *answer, err error, s sample) {
 	l.Lock()
 	defer l.Unlock()
 	l.interim += int64(a.interim)
-	l.opened += int64(a.opened)
+	l.count(a.opened, a.connect)
 	if a.resent {
 		l.resent++
-	}
-	if a.connect > 0 {
-		put(l.connect, a.connect)
 	}
 	if errors.Is(err, errAborted) {
 		l.cut++
 		return
 	}
-	if s.end.After(l.last) {
-		l.last = s.end
+	last := s.end
+	if err != nil && !s.until.IsZero() && last.After(s.until) {
+		// An answer that never came does not lengthen the time in which the others did.
+		last = s.until
 	}
-	part := l.part(s.end.Sub(s.begin))
-	took := s.end.Sub(s.start)
+	if last.After(l.last) {
+		l.last = last
+	}
+	part := l.timeline.part(s.end.Sub(s.begin))
+	took := s.end.Sub(s.start) + a.early
 	part.MaxMS = max(part.MaxMS, ms(took))
 	if err != nil {
 		l.failed++
@@ -96,6 +98,14 @@ func (l *lane) record(a *answer, err error, s sample) {
 	}
 }
 
+// count counts connections, of which the last took so long to open.
+func (l *lane) count(opened int, took time.Duration) {
+	l.opened += int64(opened)
+	if took > 0 {
+		put(l.connect, took)
+	}
+}
+
 func (l *lane) putOpen(s sample) {
 	if l.corrected == nil {
 		l.corrected, l.lag = newHistogram(), newHistogram()
@@ -104,15 +114,6 @@ func (l *lane) putOpen(s sample) {
 	if s.waited {
 		put(l.lag, s.start.Sub(s.due))
 	}
-}
-
-// part is the part of the timeline that holds what is at a time after the start.
-func (l *lane) part(at time.Duration) *Slice {
-	i := int(max(at, 0) / slice)
-	if n := i + 1 - len(l.timeline); n > 0 {
-		l.timeline = slices.Grow(l.timeline, n)[:i+1]
-	}
-	return &l.timeline[i]
 }
 
 // fault counts a failure. There are as many kinds as there are words for.

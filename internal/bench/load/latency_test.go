@@ -1,6 +1,8 @@
 package load
 
 import (
+	"crypto/tls"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -116,6 +118,20 @@ func TestStall(t *testing.T) {
 	}
 }
 
+// TestEveryLatencyHasItsConnection, of the first request too, whose connection is there
+// when the test begins.
+func TestEveryLatencyHasItsConnection(t *testing.T) {
+	t.Parallel()
+	conf := certified(t)
+	r := secure(t, func(c net.Conn) {
+		time.Sleep(50 * time.Millisecond)
+		say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", true)(tls.Server(c, conf))
+	}, func(c *Config) { c.Requests = 3 })
+	if r.Requests != 3 || r.Connect.Min < 50 || r.Latency.Min < 50 {
+		t.Errorf("%d answers, connections took %.1f ms, requests with them %.1f", r.Requests, r.Connect.Min, r.Latency.Min)
+	}
+}
+
 // TestTheServerDoesNotKeepUp asks more than it can, for a time.
 func TestTheServerDoesNotKeepUp(t *testing.T) {
 	t.Parallel()
@@ -162,5 +178,67 @@ func TestPace(t *testing.T) {
 	}
 	if heaped > 200 {
 		t.Errorf("%d of 400 came less than 1 ms after the one before, where 2.5 ms are due", heaped)
+	}
+}
+
+// TestManyIdleConnections do not make requests wait, however late they are woken.
+func TestManyIdleConnections(t *testing.T) {
+	n := notes{Result: &Result{Loop: Open, Rate: 10}, sum: newLane()}
+	for range 1000 {
+		at := time.Now()
+		n.sum.record(&answer{status: 200}, nil, sample{due: at, start: at.Add(5 * time.Millisecond), end: at.Add(6 * time.Millisecond), begin: at, waited: true})
+	}
+	n.Latency, n.Corrected = *latency(n.sum.latency), latency(n.sum.corrected)
+	n.open()
+	if len(n.Notes) > 0 {
+		t.Errorf("all connections were idle: %s", n.Notes)
+	}
+}
+
+// TestFewerRequestsThanClients does not count the time of clients that had nothing to do.
+func TestFewerRequestsThanClients(t *testing.T) {
+	address := serve(t, func(http.ResponseWriter, *http.Request) {})
+	r := run(t, address, func(c *Config) { c.Concurrency, c.Requests = 50, 1 })
+	if r.Concurrency != 1 || r.TimePerRequest > 1.01*1000*r.Seconds {
+		t.Errorf("%d at a time, %.3f ms a request in %.3f ms", r.Concurrency, r.TimePerRequest, 1000*r.Seconds)
+	}
+}
+
+// TestAStallAtTheEnd has a server that stands still when the time is over: those whom
+// nobody asked for any more have waited too.
+func TestAStallAtTheEnd(t *testing.T) {
+	t.Parallel()
+	first := sync.OnceValue(time.Now)
+	address := serve(t, func(http.ResponseWriter, *http.Request) {
+		if at := time.Since(first()); at > 200*time.Millisecond {
+			time.Sleep(1200*time.Millisecond - at)
+		}
+	})
+	r := run(t, address, func(c *Config) {
+		c.KeepAlive, c.Concurrency, c.Duration, c.Rate = true, 2, 800*time.Millisecond, 500
+	})
+	if r.Unsent < 200 || r.Requests+r.Unsent != 400 || r.Corrected.Count != 400 {
+		t.Fatalf("%d answered, %d unsent, %d corrected", r.Requests, r.Unsent, r.Corrected.Count)
+	}
+	// Three of four were due in the stall, and had waited 400 ms or more at its end.
+	if r.Corrected.P50 < 400 || r.Latency.P50 > 200 {
+		t.Errorf("half waited %.0f ms (raw %.0f)", r.Corrected.P50, r.Latency.P50)
+	}
+}
+
+// TestAnAnswerThatNeverComes does not slow down what was answered.
+func TestAnAnswerThatNeverComes(t *testing.T) {
+	t.Parallel()
+	var n atomic.Int64
+	address := serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		if n.Add(1) == 1 {
+			<-r.Context().Done()
+		}
+	})
+	r := run(t, address, func(c *Config) {
+		c.KeepAlive, c.Concurrency, c.Duration, c.Timeout = true, 2, 400*time.Millisecond, time.Second
+	})
+	if r.Failed != 1 || r.Seconds < 0.39 || r.Seconds > 0.9 {
+		t.Errorf("%d failed, the test took %.2f s of 0.4", r.Failed, r.Seconds)
 	}
 }

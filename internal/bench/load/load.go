@@ -52,6 +52,7 @@ func (t *Test) Run(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.lanes[0].count(1, first.took)
 	used := newUsage()
 	begin := time.Now()
 	t.pacer = newPacer(c, begin)
@@ -73,11 +74,12 @@ func (t *Test) Run(ctx context.Context) (*Result, error) {
 	}
 	all.Wait()
 	cut()
+	end := time.Now()
 	used.stop()
 	for _, a := range clients {
 		a.close()
 	}
-	return t.result(begin, d, used), nil
+	return t.result(begin, end, d, used), nil
 }
 
 // clients makes a client for each request that may be under way. The first takes over

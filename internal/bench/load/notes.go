@@ -34,13 +34,16 @@ func (n *notes) write() {
 // collector and the kernel do besides leaves a little idle even then.
 const busyClient = 0.9
 
+// fewest is of how many answers something can be said.
+const fewest = 100
+
 // lateClient is how late an idle worker may send what is due.
 const lateClient = 10 * time.Millisecond
 
 // client says whether the load test measured itself.
 func (n *notes) client() {
 	c := &n.Client
-	if c.Busy+c.Queued >= busyClient {
+	if c.Busy+c.Queued >= busyClient && n.Requests >= fewest {
 		c.Limit = true
 		waited := ""
 		if c.Queued > 0.05 {
@@ -82,24 +85,33 @@ func (n *notes) answers() {
 		n.add("The server closed most connections after one request, though keep-alive was asked for.")
 	}
 	if n.CutOff > 0 {
-		n.add("Interrupted: %d requests were under way and are not counted.", n.CutOff)
+		n.add("Interrupted. What was under way is not counted: %s.", count(int(n.CutOff), "request"))
 	}
 }
 
 // open says what an open loop has to say.
 func (n *notes) open() {
-	if n.Unsent > 0 {
-		n.add("The server did not keep up with %g requests a second: %d that were due were never sent, because all %s waited for answers. The corrected latencies would have gone on growing.",
-			n.Rate, n.Unsent, count(n.Concurrency, "connection"))
-	} else if c := n.Corrected; c != nil && c.P99 > 2*n.Latency.P99 && c.P99-n.Latency.P99 > 1 {
+	if n.Unsent > (n.Requests+n.Failed)/100 { // one or two of many is chance
+		who := "The server"
+		if n.Client.Limit {
+			who = "The server, or the load test,"
+		}
+		n.add("%s did not keep up with %g requests a second: %d that were due were never sent, because all %s waited for answers. In the corrected latencies they count with what they had waited by the end, and would have gone on waiting.",
+			who, n.Rate, n.Unsent, count(n.Concurrency, "connection"))
+	} else if c := n.Corrected; c != nil && c.P99 > 2*n.Latency.P99 && c.P99-n.Latency.P99 > 1 && n.queued() {
 		n.add("Requests had to wait for a free connection before they were sent, so the corrected latencies are longer. More connections (-c) tell a slow server from too few of them.")
 	}
+}
+
+// queued reports whether a hundredth of the requests fell due while no worker was idle.
+func (n *notes) queued() bool {
+	return n.Latency.Count-n.sum.lag.TotalCount() > n.Latency.Count/100
 }
 
 // stall says what a closed loop cannot know.
 func (n *notes) stall() {
 	l := n.Latency
-	if n.Client.Limit || l.Max < 200 || l.Max < 20*l.P50 || l.Count < 100 {
+	if n.Client.Limit || l.Max < 200 || l.Max < 20*l.P50 || l.Count < fewest {
 		return
 	}
 	slow := slices.IndexFunc(l.Curve, func(p Point) bool { return p.MS > l.Max/2 })

@@ -1,11 +1,13 @@
 package load
 
 import (
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/HdrHistogram/hdrhistogram-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -61,7 +63,23 @@ func (p *pacer) next(now time.Time) (due time.Time, waited, ok bool) {
 
 // at is when request n, from 0, is due.
 func (p *pacer) at(n int64) time.Time {
-	return p.begin.Add(time.Duration(float64(n) / p.rate * float64(time.Second)))
+	const century = 100 * 365 * 24 * time.Hour // a time.Duration holds less than three
+	return p.begin.Add(time.Duration(min(float64(n)/p.rate*float64(time.Second), float64(century))))
+}
+
+// all is how many requests fall due: with an end, those that are due before it.
+func (p *pacer) all() int64 {
+	if p.end.IsZero() {
+		return p.requests
+	}
+	n := int64(math.Ceil(p.end.Sub(p.begin).Seconds() * p.rate))
+	if n > 1 && !p.at(n-1).Before(p.end) {
+		n-- // the product was rounded up
+	}
+	if p.requests > 0 {
+		n = min(n, p.requests)
+	}
+	return n
 }
 
 // unsent is how many requests were due and never started.
@@ -69,6 +87,18 @@ func (p *pacer) unsent() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.due - p.started
+}
+
+// putUnsent adds to the latencies from due what was due and never sent, with the time for
+// which it had waited at the test's end. Without it a server that stands still at the end
+// would look like one that nobody asked.
+func (p *pacer) putUnsent(h *hdrhistogram.Histogram, end time.Time) {
+	// In steps, where there are very many: near each other they have waited the same.
+	step := (p.due-p.started)/100_000 + 1
+	for n := p.started; n < p.due; n += step {
+		waited := min(max(end.Sub(p.at(n)), 0), longest)
+		_ = h.RecordValues(int64(waited), min(step, p.due-n)) // it is in range
+	}
 }
 
 // finest is the least time that an open loop waits: what falls due within it starts
@@ -83,32 +113,24 @@ func (p *pacer) run() {
 	// The slack is 50 µs otherwise: prctl(2), PR_SET_TIMERSLACK. Without it times are
 	// less exact, no more.
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1000, 0, 0, 0)
-	for n := int64(0); ; {
+	for all := p.all(); ; {
 		now := time.Now()
-		n = p.fallen(now)
-		last := p.requests > 0 && n >= p.requests || !p.end.IsZero() && !p.at(n).Before(p.end)
+		n := min(int64(now.Sub(p.begin).Seconds()*p.rate)+1, all)
 		p.mu.Lock()
-		p.due, p.over = n, last
-		over := last || p.stopped
-		p.fell.Broadcast()
+		for range n - p.due {
+			p.fell.Signal() // to wake all would be work for as many as are idle
+		}
+		p.due, p.over = n, n == all
+		over := p.over || p.stopped
+		if over {
+			p.fell.Broadcast()
+		}
 		p.mu.Unlock()
 		if over {
 			return
 		}
 		p.sleepExactly(max(p.at(n).Sub(now), finest))
 	}
-}
-
-// fallen is how many requests are due by now.
-func (p *pacer) fallen(now time.Time) int64 {
-	if !p.end.IsZero() && now.After(p.end) {
-		now = p.end
-	}
-	n := int64(now.Sub(p.begin).Seconds()*p.rate) + 1
-	if p.requests > 0 {
-		n = min(n, p.requests)
-	}
-	return n
 }
 
 // sleepExactly sleeps for d, or until the pacer is stopped.

@@ -17,7 +17,8 @@ type Result struct {
 	KeepAlive   bool    `json:"keepalive"`
 	Rate        float64 `json:"rate,omitempty"` // asked for, a second
 
-	// Seconds are from the first request's start to the last one's end.
+	// Seconds are from the first request's start to the last one's end. One that fails
+	// after the end of Config.Duration does not count: nobody was asked any more.
 	Seconds float64 `json:"seconds"`
 	// Requests are those that got a whole answer, whatever its status.
 	Requests          int64   `json:"requests"`
@@ -54,7 +55,8 @@ type Result struct {
 	// the answer's last byte.
 	Latency Latency `json:"latency"`
 	// Corrected is from when a request was due, in an open loop alone: a closed loop
-	// does not know when it would have asked.
+	// does not know when it would have asked. Unsent requests count in it with what they
+	// had waited at the end.
 	Corrected *Latency `json:"latency_corrected,omitempty"`
 	// Connect is from dialling to a connection that can be used, TLS included.
 	Connect *Latency `json:"connect,omitempty"`

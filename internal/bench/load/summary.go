@@ -8,17 +8,21 @@ import (
 )
 
 // result puts together what the lanes have.
-func (t *Test) result(begin time.Time, d *dialer, used *usage) *Result {
+func (t *Test) result(begin, end time.Time, d *dialer, used *usage) *Result {
 	c := &t.config
 	sum := merge(t.lanes)
+	if sum.corrected != nil {
+		t.pacer.putUnsent(sum.corrected, end)
+	}
 	r := &Result{
-		URL: c.URL.String(), Method: c.Method, Protocol: "HTTP/1.1", Server: sum.server, TLS: d.spoken,
+		URL: c.URL.String(), Method: c.Method, Protocol: "HTTP/1.1", Server: cut(sum.server), TLS: d.spoken,
 		Loop: Closed, Started: begin, Concurrency: c.Concurrency, KeepAlive: c.KeepAlive, Rate: c.Rate,
 		Requests: sum.answered, Statuses: map[int]int64{}, Failed: sum.failed, Failures: sum.faults,
 		CutOff: sum.cut, Interim: sum.interim, Resent: sum.resent, Connections: sum.opened,
 		BytesReceived: d.received.Load(), BytesSent: d.sent.Load(),
 		BodyBytes: sum.body, ShortestBody: sum.short, LongestBody: sum.long,
 		Latency: *latency(sum.latency), Corrected: latency(sum.corrected), Client: used.client(),
+		Interval: sum.timeline.width.Seconds(), Timeline: append([]Slice{}, sum.timeline.parts...),
 	}
 	if c.HTTP2 {
 		r.Protocol, r.Streams = "HTTP/2", c.Streams
@@ -41,7 +45,6 @@ func (t *Test) result(begin time.Time, d *dialer, used *usage) *Result {
 		r.RequestsPerSecond = float64(r.Requests) / r.Seconds
 		r.TimePerRequest = 1000 * r.Seconds * float64(r.Concurrency) / float64(r.Requests)
 	}
-	r.Interval, r.Timeline = fold(sum.timeline)
 	n := notes{Result: r, sum: sum, used: used, local: isLocal(d.address.Addr())}
 	n.write()
 	return r
@@ -88,12 +91,7 @@ func (l *lane) add(from *lane) {
 	if from.last.After(l.last) {
 		l.last = from.last
 	}
-	for i, part := range from.timeline {
-		to := l.part(time.Duration(i) * slice)
-		to.Requests += part.Requests
-		to.Failed += part.Failed
-		to.MaxMS = max(to.MaxMS, part.MaxMS)
-	}
+	l.timeline.merge(&from.timeline)
 	for _, f := range from.faults {
 		i := slices.IndexFunc(l.faults, func(have Failure) bool { return have.Kind == f.Kind })
 		if i < 0 {
@@ -131,23 +129,4 @@ func latency(h *hdrhistogram.Histogram) *Latency {
 		l.Curve = append(l.Curve, Point{b.Quantile / 100, ms(time.Duration(b.ValueAt))})
 	}
 	return l
-}
-
-// mostParts is how many parts a timeline has at most.
-const mostParts = 120
-
-// fold makes a timeline of few parts out of one of many.
-func fold(parts []Slice) (seconds float64, folded []Slice) {
-	each := (len(parts) + mostParts - 1) / mostParts
-	folded = []Slice{}
-	for chunk := range slices.Chunk(parts, max(each, 1)) {
-		var sum Slice
-		for _, p := range chunk {
-			sum.Requests += p.Requests
-			sum.Failed += p.Failed
-			sum.MaxMS = max(sum.MaxMS, p.MaxMS)
-		}
-		folded = append(folded, sum)
-	}
-	return (time.Duration(max(each, 1)) * slice).Seconds(), folded
 }

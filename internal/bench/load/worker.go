@@ -24,6 +24,7 @@ type answer struct {
 	interim  int
 	body     int64
 	connect  time.Duration // of the connection that was opened for it, or 0
+	early    time.Duration // that its connection took before the test
 	opened   int           // connections
 	resent   bool
 	location string // where a redirect leads
@@ -60,8 +61,11 @@ func (w *worker) run(ctx context.Context) {
 		if waited {
 			start = time.Now()
 		}
-		if w.closed {
+		switch {
+		case w.closed:
 			due = start
+		case due.After(start): // it fell due since the answer before
+			start = due
 		}
 		a = answer{}
 		err := w.client.ask(ctx, start, &a)
@@ -70,7 +74,7 @@ func (w *worker) run(ctx context.Context) {
 			err = errAborted
 		}
 		w.lane.record(&a, err, sample{
-			due: due, start: start, end: now, begin: w.begin, waited: waited, closed: w.closed,
+			due: due, start: start, end: now, begin: w.begin, until: w.pacer.end, waited: waited, closed: w.closed,
 		})
 		switch {
 		case err == nil:

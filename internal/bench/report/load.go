@@ -106,22 +106,34 @@ func nines(share float64) float64 { return -math.Log10(1 - share) }
 func ratePlot(r *load.Result) *graph.Plot {
 	p := &graph.Plot{Title: "Answers over time", Unit: "a second"}
 	answers, failed := graph.Line{Label: "answers"}, graph.Line{Label: "failures"}
-	for i, part := range r.Timeline {
-		x := (float64(i) + 0.5) * r.Interval
-		answers.Points = append(answers.Points, graph.Place{X: x, Y: float64(part.Requests) / r.Interval})
-		failed.Points = append(failed.Points, graph.Place{X: x, Y: float64(part.Failed) / r.Interval})
-	}
-	if len(r.Timeline) < 2 {
+	parts, wide := slices.Clone(r.Timeline), r.Interval
+	n := len(parts)
+	if n < 3 {
 		return p // one figure is no course of time
+	}
+	// The test ends within the last part, which alone would look like a fall of the rate.
+	parts[n-2].Requests += parts[n-1].Requests
+	parts[n-2].Failed += parts[n-1].Failed
+	for i, part := range parts[:n-1] {
+		from := float64(i) * r.Interval
+		if i == n-2 {
+			wide = min(max(r.Seconds-from, r.Interval), 2*r.Interval)
+		}
+		answers.Points = append(answers.Points, graph.Place{X: from + wide/2, Y: float64(part.Requests) / wide})
+		failed.Points = append(failed.Points, graph.Place{X: from + wide/2, Y: float64(part.Failed) / wide})
 	}
 	p.Lines = []graph.Line{answers}
 	if r.Failed > 0 {
 		p.Lines = append(p.Lines, failed)
 	}
-	end := float64(len(r.Timeline)) * r.Interval
+	end := float64(n) * r.Interval
 	for i := range 5 {
 		at := end * float64(i) / 4
-		p.Ticks = append(p.Ticks, graph.Tick{X: at, Label: strconv.FormatFloat(at, 'g', 3, 64) + " s"})
+		label := strconv.FormatFloat(at, 'g', 3, 64)
+		if at >= 1000 {
+			label = figure(at)
+		}
+		p.Ticks = append(p.Ticks, graph.Tick{X: at, Label: label + " s"})
 	}
 	return p
 }
