@@ -208,20 +208,43 @@ func TestBenchNetEnds(t *testing.T) {
 		f.eventually("no other end is left", func() bool { return len(servers()) == 0 })
 	}
 
-	cmd := exec.Command(program, "--lab", f.name, "bench", "net", "vm1", "vm3", "--test=tcp-rr,latency", "--time=30s")
-	var words strings.Builder
-	cmd.Stderr = &words
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	f.cutCable()
+}
+
+// cutCable runs all kinds of test at the same time, both ways, and cuts the cable.
+func (f fabric) cutCable() {
+	f.Helper()
+	var running []*exec.Cmd
+	for _, args := range [][]string{
+		{"--test=tcp-stream"}, {"--test=tcp-stream", "--reverse"},
+		{"--test=udp-stream", "--rate=1mbit"}, {"--test=udp-stream", "--rate=1mbit", "--reverse"},
+		{"--test=tcp-crr"}, {"--test=tcp-rr"}, {"--test=udp-rr"}, {"--test=latency"},
+	} {
+		cmd := exec.Command(program, append([]string{"--lab", f.name, "bench", "net", "vm1", "vm3", "--time=40s"}, args...)...)
+		cmd.Stderr = &strings.Builder{}
+		if err := cmd.Start(); err != nil {
+			f.Fatal(err)
+		}
+		running = append(running, cmd)
 	}
-	f.eventually("both ends run", func() bool {
-		return len(servers()) == 1 && strings.Contains(f.sh("vm1", "ss -Htn state established"), "10.10.10.12")
+	f.eventually("all ends run", func() bool {
+		// Eight for control, one for each of tcp-stream and tcp-rr, and four for datagrams.
+		tcp, udp := f.sh("vm1", "ss -Htn state established"), f.sh("vm1", "ss -Hun state established")
+		return len(servers()) == 8 && strings.Count(tcp, "10.10.10.12") >= 11 && strings.Count(udp, "10.10.10.12") == 4
 	})
 	f.sarn("lab", "link", "down", "host2")
 	cut := time.Now()
-	_ = cmd.Wait()
-	if !strings.Contains(words.String(), "no answer") || cmd.ProcessState.ExitCode() != 1 || time.Since(cut) > 20*time.Second {
-		t.Errorf("a cut cable: exit code %d after %s: %s", cmd.ProcessState.ExitCode(), time.Since(cut), words.String())
+	for _, cmd := range running {
+		_ = cmd.Wait()
+		said := fmt.Sprint(cmd.Stderr)
+		f.Logf("%v: after %s: %s", cmd.Args[8:], time.Since(cut), said)
+		if cmd.ProcessState.ExitCode() != 1 || !strings.HasPrefix(said, "sarn: 10.10.10.12:") ||
+			!strings.Contains(said, " way") || strings.ContainsAny(said, "()") || strings.Count(said, "\n") != 1 {
+			f.Errorf("a cut cable: exit code %d: %s", cmd.ProcessState.ExitCode(), said)
+		}
+	}
+	if took := time.Since(cut); took > 12*time.Second {
+		f.Errorf("a cut cable is noticed after %s", took)
 	}
 	f.sarn("lab", "link", "up", "host2")
 }

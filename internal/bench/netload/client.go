@@ -199,11 +199,15 @@ func (c *Client) begin() error {
 }
 
 // end tells the server what this end has counted, and returns what that one has.
-func (c *Client) end(o *Outcome) (*Outcome, error) {
+func (c *Client) end(p *part, o *Outcome) (*Outcome, error) {
+	within := joinTime
+	if p.test.Kind == UDPStream && !p.test.Reverse {
+		within = drainTime + silence // until what is under way has arrived
+	}
 	if err := c.control.send(message{Finish: o}); err != nil {
 		return nil, err
 	}
-	m, err := c.next(drainTime + silence)
+	m, err := c.next(within)
 	if err == nil && m.Result == nil {
 		err = errForeign
 	}
@@ -226,7 +230,7 @@ func (c *Client) asks(p *part, fds *[]int, ask func() (*Result, error)) (*Result
 	if r.Transactions == 0 && !p.stop.Load() {
 		return nil, errTooShort
 	}
-	_, err = c.end(&Outcome{})
+	_, err = c.end(p, &Outcome{})
 	return r, err
 }
 
@@ -244,7 +248,7 @@ func (c *Client) streams(p *part, fds *[]int) (*Result, error) {
 	if err != nil {
 		return nil, c.reason(err)
 	}
-	other, err := c.end(mine)
+	other, err := c.end(p, mine)
 	if err != nil {
 		return nil, err
 	}
@@ -284,9 +288,9 @@ func (c *Client) packets(ctx context.Context, p *part) (*Result, error) {
 	if !p.test.Reverse {
 		mine, err := p.runPackets(fd, true, nil)
 		if err != nil {
-			return nil, err
+			return nil, c.reason(err)
 		}
-		other, err := c.end(mine)
+		other, err := c.end(p, mine)
 		if err != nil {
 			return nil, err
 		}
@@ -297,9 +301,9 @@ func (c *Client) packets(ctx context.Context, p *part) (*Result, error) {
 	defer over.Stop()
 	mine, err := p.runPackets(fd, false, &sent)
 	if err != nil {
-		return nil, err
+		return nil, c.reason(err)
 	}
-	other, err := c.end(mine)
+	other, err := c.end(p, mine)
 	if err != nil {
 		return nil, err
 	}
