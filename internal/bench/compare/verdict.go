@@ -35,7 +35,8 @@ const (
 	NotShown Verdict = "no-difference-shown"
 	// ClientLimited says that the interval holds 1, and that the client was the limit: the
 	// two may differ more than it can see. It is no excuse where a difference is shown,
-	// for a client that gets more from the faster one did not hold the slower one back.
+	// for a client that gets more from the faster one did not hold the slower one back,
+	// unless the slower one's answers are larger and so more work.
 	ClientLimited Verdict = "client-limited"
 	// TooFew says that there are less than 3 rounds.
 	TooFew Verdict = "too-few-rounds"
@@ -67,7 +68,7 @@ func pair(a, b *Server, alpha float64, seed uint64) Pair {
 		p.Faster, p.Slower = a.Name, b.Name
 		p.Ratio = Estimate{1 / p.Ratio.Value, 1 / p.Ratio.High, 1 / p.Ratio.Low}
 	}
-	p.Verdict = verdict(p, a.ClientLimit, b.ClientLimit)
+	p.Verdict = verdict(p, a.ClientLimit, b.ClientLimit, b.Answer.Bytes > a.Answer.Bytes)
 	p.Words = p.words()
 	return p
 }
@@ -83,11 +84,13 @@ func together(a, b *Server) (x, y []float64) {
 	return x, y
 }
 
-func verdict(p Pair, fasterLimited, slowerLimited bool) Verdict {
+func verdict(p Pair, fasterLimited, slowerLimited, slowerLarger bool) Verdict {
 	shown := p.Ratio.Low > 1
 	switch {
 	case p.Rounds < fewest:
 		return TooFew
+	case slowerLimited && slowerLarger:
+		return ClientLimited
 	case shown && fasterLimited:
 		return AtLeast
 	case shown:
