@@ -28,8 +28,9 @@ func Parse(file string, data []byte) (*Config, error) {
 	if err := decode(file, body, c); err != nil {
 		return nil, err
 	}
+	ps := nothings(body, c)
 	c.Fill()
-	if ps := c.Validate(); len(ps) > 0 {
+	if ps = append(ps, c.Validate()...); len(ps) > 0 {
 		for i := range ps {
 			ps[i].File, ps[i].Line = file, lineOf(body, ps[i].Field)
 		}
@@ -46,6 +47,27 @@ func Parse(file string, data []byte) (*Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// nothings are fields that say 0, which would be taken for left out.
+func nothings(body *ast.MappingNode, c *Config) Problems {
+	var ps problemList
+	check := func(field string, zero bool) {
+		if zero && has(body, field) {
+			ps.add(field, "is above nothing; leave it out for its default")
+		}
+	}
+	check("requests", c.Requests == 0)
+	check("duration", c.Duration == 0)
+	check("concurrency", c.Concurrency == 0)
+	check("timeout", c.Timeout == 0)
+	check("rounds", c.Rounds == 0)
+	for i, s := range c.Servers {
+		at := fmt.Sprintf("servers.%d.", i)
+		check(at+"ready.timeout", s.Ready.Timeout == 0)
+		check(at+"stop.timeout", s.Stop.Timeout == 0)
+	}
+	return ps.all
 }
 
 const unreadable = "is not YAML that can be read; look for a stray '!', '&' or '*'"
@@ -205,6 +227,17 @@ func lineOf(body *ast.MappingNode, field string) int {
 		line, at = key.GetToken().Position.Line, value
 	}
 	return line
+}
+
+// has reports whether the field stands in the file.
+func has(body *ast.MappingNode, field string) bool {
+	var at ast.Node = body
+	for name := range strings.SplitSeq(field, ".") {
+		if at, _ = child(at, name); at == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // child returns what n holds under the name, and the node that its line begins with.

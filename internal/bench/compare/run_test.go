@@ -181,6 +181,59 @@ func TestServersAreStartedAndStopped(t *testing.T) {
 	}
 }
 
+// One that goes into the background, where neither session nor environment tell whose it
+// is, does not become ready, and is ended too.
+func TestAServerInTheBackground(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pid")
+	a := ours(t, "a")
+	a.Command = []string{"sh", "-c", `env -i "$(command -v setsid)" -f sh -c "echo \$\$ >$1; exec sleep 1000"; while [ ! -s "$1" ]; do sleep 0.01; done`, "sh", file}
+	_, err := start1(t, config(a), Deps{})
+	if err == nil || !strings.Contains(err.Error(), "it ended (exit status 0); one that goes into the background must be told to stay") {
+		t.Errorf("%v", err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
+		t.Errorf("process %d is left: %v", pid, err)
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+}
+
+// The kernel gives the number of a server that has ended to somebody else.
+func TestANumberThatAnotherHas(t *testing.T) {
+	conf := config(ours(t, "a"))
+	conf.Servers[0].Command = []string{"true"}
+	conf.Fill()
+	all, err := allowedCPUs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := start(&conf.Servers[0], t.TempDir(), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-p.exited
+	other := exec.Command("sleep", "1000")
+	other.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = other.Process.Kill(); _ = other.Wait() }()
+	p.pid = other.Process.Pid
+	if err := p.stop(); err != nil {
+		t.Error(err)
+	}
+	if s, ok := statOf("/proc/" + strconv.Itoa(p.pid) + "/stat"); !ok || s.dead {
+		t.Error("a process that was not started here has been ended")
+	}
+}
+
 func TestVerdict(t *testing.T) {
 	a, b, c := ours(t, "a"), ours(t, "b"), ours(t, "c")
 	figures := map[string]float64{b.address(): 200}
