@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"sync/atomic"
@@ -258,11 +259,12 @@ func (c *Client) streams(p *part, fds *[]int) (*Result, error) {
 	return p.test.result(mine, other), nil
 }
 
-// reason returns what the server gives as its reason, if it has given one.
+// reason returns what the server gives as its reason, if it has given one or left.
 func (c *Client) reason(err error) error {
 	var said *saidError
-	if _, saidErr := c.next(glance); errors.As(saidErr, &said) {
-		return said
+	_, last := c.next(glance)
+	if errors.As(last, &said) || errors.Is(last, io.EOF) || errors.Is(last, unix.ECONNRESET) {
+		return last
 	}
 	return err
 }
@@ -312,6 +314,9 @@ func (c *Client) packets(ctx context.Context, p *part) (*Result, error) {
 
 // checked is the result of a udp-stream, unless nothing at all has arrived.
 func (p *part) checked(sender, receiver *Outcome) (*Result, error) {
+	if sender.Sent == 0 && !p.stop.Load() {
+		return nil, errors.New("no datagram fell due within the test's time; let it measure longer, or send more")
+	}
 	if receiver.Received == 0 && !p.stop.Load() {
 		return nil, fmt.Errorf("of %d datagrams with %d bytes none arrived, though small ones do: "+
 			"does the path's MTU allow that size (--size makes them smaller)?", sender.Sent, p.test.Size)

@@ -203,6 +203,15 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// One datagram an hour is none.
+func TestNothingIsDue(t *testing.T) {
+	test := quick(UDPStream)
+	test.Size, test.Rate = 1000, 2
+	if _, err := call(t, serve(t)).Run(t.Context(), test); err == nil || !strings.Contains(err.Error(), "no datagram fell due") {
+		t.Errorf("%v, want words about the rate", err)
+	}
+}
+
 // A client that leaves while a test is set up makes room for the next one.
 func TestLeaves(t *testing.T) {
 	address := serve(t)
@@ -223,7 +232,11 @@ func TestLeaves(t *testing.T) {
 
 // The server's end in the middle of a test ends it in words.
 func TestServerDies(t *testing.T) {
-	for _, k := range []Kind{TCPStream, TCPRR, UDPRR} {
+	for _, test := range []Test{
+		quick(TCPStream), {Kind: TCPStream, Reverse: true}, quick(UDPStream), {Kind: UDPStream, Reverse: true},
+		quick(TCPCRR), quick(TCPRR), quick(UDPRR), quick(Latency),
+	} {
+		k := test.Kind
 		s, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"))
 		if err != nil {
 			t.Fatal(err)
@@ -231,8 +244,10 @@ func TestServerDies(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		done := make(chan error)
 		go func() { done <- s.Run(ctx) }()
-		test := quick(k)
-		test.Time = 20 * time.Second
+		test.Time, test.PeerCPU = 20*time.Second, -1
+		if k == UDPStream {
+			test.Size, test.Rate = 1000, 10e6
+		}
 		start := time.Now()
 		_, err = call(t, s.Address()).Run(t.Context(), test)
 		var e *Error

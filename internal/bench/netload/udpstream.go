@@ -108,7 +108,9 @@ func (p *part) receivePackets(fd int, all *atomic.Int64) (*Outcome, error) {
 	sign := []byte{0} // no test's datagram is so short
 	for !p.stop.Load() {
 		n, err := in.receive(fd)
-		if err != nil && !again(err) && err != unix.ECONNREFUSED { //nolint:errorlint // a bare number: the sender may have closed its socket
+		// A client closes its socket when it has sent everything; a server keeps the port.
+		gone := err == unix.ECONNREFUSED && !p.test.Reverse //nolint:errorlint // a bare number
+		if err != nil && !again(err) && !gone {
 			return nil, err
 		}
 		now := time.Now()
