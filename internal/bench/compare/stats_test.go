@@ -102,6 +102,10 @@ func TestVerdictsInWords(t *testing.T) {
 		s.Answer.Bytes = 1 << 20
 		return s
 	}
+	wrong := func(s Server) Server {
+		s.Requests, s.BadCodes = 1000, 20
+		return s
+	}
 	slow := steady("slow", false, 100, 101, 99, 100, 100)
 	fast := steady("fast", false, 180, 181, 179, 180, 181)
 	for _, c := range []struct {
@@ -113,6 +117,9 @@ func TestVerdictsInWords(t *testing.T) {
 		{fast, slow, Differ, "fast is 1.80× (1.79–1.81) as fast as slow", "1.80× (1.79–1.81)"},
 		{slow, fast, Differ, "fast is 1.80× (1.79–1.81) as fast as slow", "1.80× (1.79–1.81)"},
 		{steady("fast", true, 180, 181, 179, 180, 181), slow, AtLeast, "fast is at least 1.79× as fast as slow: the client was the limit for fast", "at least 1.79×"},
+		// A server that is fast at failing is not the faster one.
+		{wrong(fast), slow, Wrong, "cannot tell fast from slow: too many requests to fast went wrong", "too many requests went wrong"},
+		{fast, wrong(slow), Differ, "fast is 1.80×", "1.80× (1.79–1.81)"},
 		// A client that gets more from another was not what held this one back.
 		{fast, steady("slow", true, 100, 101, 99, 100, 100), Differ, "fast is 1.80× (1.79–1.81) as fast as slow", "1.80× (1.79–1.81)"},
 		// Unless the other's answers are more work.
