@@ -75,7 +75,7 @@ func TestParse(t *testing.T) {
 title: Two
 requests: 500
 keepalive: true
-headers: {X-Number: 010}
+headers: {X-Number: &n 010}
 warmup: 0s
 client: {cpu: 0}
 servers:
@@ -83,7 +83,7 @@ servers:
     url: http://127.0.0.1:8181/
     command: [serve, -p, 010, yes]
     prepare: [make]
-    env: {DEBUG: true}
+    env: {DEBUG: true, N: *n}
     cpu: 3,0-1
     dir: sub
     ready: {url: "http://127.0.0.1:8181/ready", timeout: 1m}
@@ -95,7 +95,7 @@ servers:
 		t.Fatal(err)
 	}
 	a, b := c.Servers[0], c.Servers[1]
-	if a.Name != "1" || !reflect.DeepEqual(a.Command, []string{"serve", "-p", "010", "yes"}) || a.Env["DEBUG"] != "true" || c.Headers["X-Number"] != "010" {
+	if a.Name != "1" || !reflect.DeepEqual(a.Command, []string{"serve", "-p", "010", "yes"}) || a.Env["DEBUG"] != "true" || a.Env["N"] != "010" || c.Headers["X-Number"] != "010" {
 		t.Errorf("words are not as they are written: %+v", c)
 	}
 	if a.CPU.String() != "0-1,3" || c.Client.CPU.String() != "0" {

@@ -143,8 +143,6 @@ func asWritten(n ast.Node, t reflect.Type) (line int, err error) {
 		t = t.Elem()
 	}
 	switch n := n.(type) {
-	case *ast.AnchorNode:
-		return asWritten(n.Value, t)
 	case *ast.SequenceNode:
 		if t.Kind() != reflect.Slice {
 			return 0, nil
@@ -177,6 +175,9 @@ func asWritten(n ast.Node, t reflect.Type) (line int, err error) {
 }
 
 func valueAsWritten(n *ast.Node, t reflect.Type) (line int, err error) {
+	if anchor, ok := (*n).(*ast.AnchorNode); ok {
+		return valueAsWritten(&anchor.Value, t)
+	}
 	if isText(t) {
 		switch v := (*n).(type) {
 		case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
