@@ -262,7 +262,7 @@ func (c *Client) streams(p *part, fds *[]int) (*Result, error) {
 // reason returns what the server gives as its reason, if it has given one or left.
 func (c *Client) reason(err error) error {
 	var said *saidError
-	_, last := c.next(glance)
+	_, last := c.next(3 * glance) // it looks at its threads each glance
 	if errors.As(last, &said) || errors.Is(last, io.EOF) || errors.Is(last, unix.ECONNRESET) {
 		return last
 	}

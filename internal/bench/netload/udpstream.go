@@ -92,7 +92,7 @@ func (p *part) dueAt(number uint64) time.Duration {
 // How long packets may take that were sent and have not arrived.
 const (
 	quietTime = 300 * time.Millisecond // without any
-	drainTime = 5 * time.Second        // at all
+	drainTime = 4 * time.Second        // at all
 )
 
 // receivePackets receives until all have come that were sent, whose number all holds once
