@@ -23,6 +23,7 @@ type comparing struct {
 	warmup           time.Duration
 	concurrency      int
 	keepAlive, http2 bool
+	insecure         bool
 	rounds           int
 	seed             uint64
 	chart, report    string
@@ -69,6 +70,7 @@ that are whole.`,
 	f.IntVarP(&o.concurrency, "concurrency", "c", 10, "how `many` requests are under way at a time")
 	f.BoolVarP(&o.keepAlive, "keepalive", "k", false, "keep connections open for further requests")
 	f.BoolVar(&o.http2, "http2", false, "speak HTTP/2")
+	f.BoolVar(&o.insecure, "insecure", false, "take any certificate; otherwise --tls-ca or the system says whom to trust")
 	f.IntVar(&o.rounds, "rounds", 10, "how many `rounds`")
 	f.Uint64Var(&o.seed, "seed", 0, "`number` that decides the order of the rounds; 0 draws one")
 	f.DurationVar(&o.warmup, "warmup", time.Second, "how `long` each server is asked before the first round")
@@ -103,6 +105,9 @@ func (o *comparing) config(cmd *cobra.Command, args []string) (*compare.Config, 
 	}
 	if changed("http2") {
 		c.HTTP2 = o.http2
+	}
+	if changed("insecure") {
+		c.Insecure = o.insecure
 	}
 	if changed("rounds") {
 		c.Rounds = o.rounds
@@ -171,6 +176,10 @@ func comparisonOf(args []string) (*compare.Config, error) {
 }
 
 func (a *app) benchCompare(ctx context.Context, c compare.Config, o *comparing, form reportFormat) error {
+	conf, err := a.target.clientTLS(false) // the file may say that any will do
+	if err != nil {
+		return err
+	}
 	line := &liveLine{a: a}
 	comparison, err := compare.New(c, compare.Deps{
 		Measure: func(ctx context.Context, c load.Config) (*load.Result, error) {
@@ -181,6 +190,7 @@ func (a *app) benchCompare(ctx context.Context, c compare.Config, o *comparing, 
 			return test.Run(ctx)
 		},
 		Progress: func(p compare.Progress) { line.show(p) },
+		TLS:      conf,
 	})
 	if err != nil {
 		return usageError("%w", err)

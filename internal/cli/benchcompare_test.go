@@ -5,7 +5,10 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -79,6 +82,36 @@ func TestCompareTable(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("the table lacks %q: %s", want, out)
 		}
+	}
+}
+
+// Servers whose certificate nobody has signed that this machine trusts.
+func TestCompareTLS(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }))
+	defer s.Close()
+	s.Config.ErrorLog = log.New(io.Discard, "", 0) // of the one that is not trusted
+	dir := t.TempDir()
+	ca, file := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "tls.yaml")
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	text := fmt.Sprintf("insecure: true\nservers: [{name: a, url: %s/}, {name: b, url: %[1]s/b}]\n", s.URL)
+	for name, b := range map[string][]byte{ca: certificate, file: []byte(text)} {
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{s.URL, s.URL, "--insecure"}, {s.URL, s.URL, "--tls-ca", ca}, {file}} {
+		code, out, errs := run(t, nil, compareArgs(append(args, "-o", "json")...)...)
+		var r compare.Result
+		if err := json.Unmarshal([]byte(out), &r); err != nil || code != exitOK || r.Servers[0].Requests != 60 || r.Servers[0].Failures != 0 {
+			t.Errorf("%v: exit code %d: %s%s", args, code, out, errs)
+		}
+	}
+	code, _, errs := run(t, nil, compareArgs(s.URL, s.URL)...)
+	if code != exitFailed || !strings.Contains(errs, "signed by unknown authority (--tls-ca FILE says whom to trust") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+	if code, _, errs = run(t, nil, compareArgs(s.URL, s.URL, "--tls-ca", "missing")...); code != exitUsage || !strings.Contains(errs, "--tls-ca: open missing") {
+		t.Errorf("exit code %d: %s", code, errs)
 	}
 }
 

@@ -162,7 +162,7 @@ func (o *loadOptions) config(a *app, address string) (load.Config, error) {
 		return c, err
 	}
 	if c.URL.Scheme == "https" {
-		if c.TLS, err = o.tls(a.target); err != nil {
+		if c.TLS, err = a.target.clientTLS(o.insecure); err != nil {
 			return c, err
 		}
 	}
@@ -224,9 +224,9 @@ func (o *loadOptions) readBody(in io.Reader) ([]byte, error) {
 	return body, nil
 }
 
-// tls is whom to trust, and what to show of ourselves.
-func (o *loadOptions) tls(t target) (*tls.Config, error) {
-	conf := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: o.insecure}
+// clientTLS is whom a test trusts, and what it shows of itself.
+func (t target) clientTLS(insecure bool) (*tls.Config, error) {
+	conf := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: insecure}
 	if t.ca != "" {
 		pem, err := os.ReadFile(t.ca)
 		if err != nil {

@@ -103,7 +103,7 @@ func (f fabric) agree(what string, ours, theirs []string) {
 	const rounds = 5
 	var a, b []float64
 	for n := 1; ; n++ {
-		a = append(a, f.measure(append(ours, "--test=tcp-stream", "--time=1s", "--omit=300ms")...).MbitPerSecond)
+		a = append(a, f.measure(append(ours, "--test=tcp-stream", "--time=600ms", "--omit=300ms")...).MbitPerSecond)
 		b = append(b, f.iperf3(append(theirs, "-t", "1")...).BitsPerSecond/1e6)
 		slices.Sort(a)
 		slices.Sort(b)
@@ -126,13 +126,13 @@ func TestBenchNetAgrees(t *testing.T) {
 	f.agree("TCP of four streams, Mbit/s", []string{"--streams=4"}, []string{"-P", "4"})
 	f.agree("TCP reverse, Mbit/s", []string{"--reverse"}, []string{"-R"})
 
-	const time, omit = "--time=1s", "--omit=300ms"
+	const time, omit = "--time=1s", "--omit=0s" // as iperf3: an empty queue takes some without loss
 	r, sum := f.measure("--test", "udp-stream", "--rate=40mbit", "--size=1400", time, omit), f.iperf3("-u", "-b", "40M", "-l", "1400", "-t", "1")
 	f.near("UDP at a rate, Mbit/s", r.MbitPerSecond, sum.BitsPerSecond/1e6, 2)
 	f.near("UDP at a rate, packets sent in 1 s", r.Packets.SentPerSecond, sum.Packets, sum.Packets*0.05)
 	f.near("UDP at a rate, % lost", r.Packets.LostPercent, sum.LostPercent, 1)
 
-	r, sum = f.measure("--test", "udp-stream", "--rate=150mbit", "--size=1400", time, omit), f.iperf3("-u", "-b", "150M", "-l", "1400", "-t", "2")
+	r, sum = f.measure("--test", "udp-stream", "--rate=150mbit", "--size=1400", time, omit), f.iperf3("-u", "-b", "150M", "-l", "1400", "-t", "1")
 	f.near("UDP on a full link, Mbit/s", r.MbitPerSecond, sum.BitsPerSecond/1e6, 0.05*sum.BitsPerSecond/1e6)
 	f.near("UDP on a full link, % lost", r.Packets.LostPercent, sum.LostPercent, 5)
 	if r.Packets.LostPercent < 25 {
@@ -141,10 +141,10 @@ func TestBenchNetAgrees(t *testing.T) {
 }
 
 // TestBenchNetFast: on a link without bounds both are bound by the same machine, which is
-// noisy: the bound is for what is broken. bench/agree.sh has the fine figure.
+// noisy: the bound is for what is broken, and it may miss twice. bench/agree.sh has the
+// fine figure.
 func TestBenchNetFast(t *testing.T) {
 	f := up(t, "slow-links.yaml") // vm1 and vm2 are on one host
-	f.sarn("bench", "net", "vm1", "vm2", "--test", "tcp-stream", "--time=50ms")
 	var ratios []float64
 	for range 3 {
 		out := f.sarn("bench", "net", "vm1", "vm2", "--test", "tcp-stream", "--time=400ms", "-o", "json")
@@ -164,13 +164,13 @@ func TestBenchNetFast(t *testing.T) {
 		if err := json.Unmarshal([]byte(text), &i); err != nil {
 			t.Fatal(err)
 		}
-		ratios = append(ratios, r.Results[0].MbitPerSecond*1e6/i.End.Received.BitsPerSecond)
+		ratio := r.Results[0].MbitPerSecond * 1e6 / i.End.Received.BitsPerSecond
+		if ratios = append(ratios, ratio); ratio > 0.5 && ratio < 2 {
+			t.Logf("sarn / iperf3: %.2f", ratios)
+			return
+		}
 	}
-	slices.Sort(ratios)
-	t.Logf("sarn / iperf3: %.2f", ratios)
-	if m := ratios[1]; m < 0.4 || m > 2.5 {
-		t.Errorf("sarn / iperf3: %.2f, want near 1", ratios)
-	}
+	t.Errorf("sarn / iperf3: %.2f, want near 1", ratios)
 }
 
 // TestBenchNetEnds: all kinds run; whatever ends the command, it leaves no process; a
@@ -208,20 +208,43 @@ func TestBenchNetEnds(t *testing.T) {
 		f.eventually("no other end is left", func() bool { return len(servers()) == 0 })
 	}
 
-	cmd := exec.Command(program, "--lab", f.name, "bench", "net", "vm1", "vm3", "--test=tcp-rr,latency", "--time=30s")
-	var words strings.Builder
-	cmd.Stderr = &words
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	f.cutCable()
+}
+
+// cutCable runs all kinds of test at the same time, both ways, and cuts the cable.
+func (f fabric) cutCable() {
+	f.Helper()
+	var running []*exec.Cmd
+	for _, args := range [][]string{
+		{"--test=tcp-stream"}, {"--test=tcp-stream", "--reverse"},
+		{"--test=udp-stream", "--rate=1mbit"}, {"--test=udp-stream", "--rate=1mbit", "--reverse"},
+		{"--test=tcp-crr"}, {"--test=tcp-rr"}, {"--test=udp-rr"}, {"--test=latency"},
+	} {
+		cmd := exec.Command(program, append([]string{"--lab", f.name, "bench", "net", "vm1", "vm3", "--time=40s"}, args...)...)
+		cmd.Stderr = &strings.Builder{}
+		if err := cmd.Start(); err != nil {
+			f.Fatal(err)
+		}
+		running = append(running, cmd)
 	}
-	f.eventually("both ends run", func() bool {
-		return len(servers()) == 1 && strings.Contains(f.sh("vm1", "ss -Htn state established"), "10.10.10.12")
+	f.eventually("all ends run", func() bool {
+		// Eight for control, one for each of tcp-stream and tcp-rr, and four for datagrams.
+		tcp, udp := f.sh("vm1", "ss -Htn state established"), f.sh("vm1", "ss -Hun state established")
+		return len(servers()) == 8 && strings.Count(tcp, "10.10.10.12") >= 11 && strings.Count(udp, "10.10.10.12") == 4
 	})
 	f.sarn("lab", "link", "down", "host2")
 	cut := time.Now()
-	_ = cmd.Wait()
-	if !strings.Contains(words.String(), "no answer") || cmd.ProcessState.ExitCode() != 1 || time.Since(cut) > 20*time.Second {
-		t.Errorf("a cut cable: exit code %d after %s: %s", cmd.ProcessState.ExitCode(), time.Since(cut), words.String())
+	for _, cmd := range running {
+		_ = cmd.Wait()
+		said := fmt.Sprint(cmd.Stderr)
+		f.Logf("%v: after %s: %s", cmd.Args[8:], time.Since(cut), said)
+		if cmd.ProcessState.ExitCode() != 1 || !strings.HasPrefix(said, "sarn: 10.10.10.12:") ||
+			!strings.Contains(said, " way") || strings.ContainsAny(said, "()") || strings.Count(said, "\n") != 1 {
+			f.Errorf("a cut cable: exit code %d: %s", cmd.ProcessState.ExitCode(), said)
+		}
+	}
+	if took := time.Since(cut); took > 12*time.Second {
+		f.Errorf("a cut cable is noticed after %s", took)
 	}
 	f.sarn("lab", "link", "up", "host2")
 }

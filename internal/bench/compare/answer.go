@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ const mostBody = 64 << 20
 type asker struct{ client *http.Client }
 
 func newAsker(c *Config) *asker {
-	t := &http.Transport{DisableKeepAlives: true, DisableCompression: true, Protocols: new(http.Protocols)}
+	t := &http.Transport{DisableKeepAlives: true, DisableCompression: true, Protocols: new(http.Protocols), TLSClientConfig: c.tls.Clone()}
 	if c.HTTP2 {
 		t.Protocols.SetHTTP2(true)
 		t.Protocols.SetUnencryptedHTTP2(true)
@@ -79,8 +80,12 @@ func (a *asker) await(ctx context.Context, s *ServerConfig, test load.Config, di
 		if gone := died(); gone != nil { // whoever answers then is somebody else
 			return fmt.Errorf("%s did not become ready: %w", s.Name, gone)
 		}
-		if err == nil {
+		var distrust *tls.CertificateVerificationError
+		switch {
+		case err == nil:
 			return nil
+		case errors.As(err, &distrust): // which no time mends
+			return fmt.Errorf("%s: %w (--tls-ca FILE says whom to trust, `insecure: true` takes any)", s.Name, distrust)
 		}
 		if ctx.Err() == nil {
 			last = err

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -19,6 +20,8 @@ type Deps struct {
 	Measure func(context.Context, load.Config) (*load.Result, error)
 	// Progress is told what begins; nil tells nobody.
 	Progress func(Progress)
+	// TLS is how to speak it with https URLs; nil is the system's trust.
+	TLS *tls.Config
 }
 
 // Progress is what a comparison begins with.
@@ -60,6 +63,12 @@ func New(c Config, d Deps) (*Comparison, error) {
 	}
 	if c.Seed == 0 {
 		c.Seed = uint64(rand.Uint32()) + 1 // short enough to be typed again
+	}
+	if c.tls = d.TLS; c.Insecure {
+		if c.tls = c.tls.Clone(); c.tls == nil {
+			c.tls = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+		c.tls.InsecureSkipVerify = true
 	}
 	return &Comparison{config: c, deps: d}, nil
 }
@@ -105,7 +114,11 @@ func (c *Comparison) Run(ctx context.Context) (result *Result, err error) {
 		return nil, err
 	}
 	r.result = &Result{Title: c.config.Title, Started: time.Now(), Machine: thisMachine(), Config: c.config.public()}
-	defer func() { err = errors.Join(err, r.stop()) }()
+	left, err := adopt(r.started)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.stop(), left.end()) }()
 	if err := r.start(ctx); err != nil {
 		return nil, err
 	}
@@ -211,18 +224,26 @@ func (s *contender) died() error {
 	return s.proc.gone()
 }
 
+// started returns the servers that were started.
+func (r *run) started() []*server {
+	var all []*server
+	for _, s := range r.servers {
+		if s.proc != nil {
+			all = append(all, s.proc)
+		}
+	}
+	return all
+}
+
 // stop ends all servers that run, at the same time, since one may take its while.
 func (r *run) stop() error {
 	errs := make(chan error)
-	running := 0
-	for _, s := range r.servers {
-		if s.proc == nil {
-			continue
-		}
-		if running++; running == 1 {
-			r.progress(Progress{Phase: Stopping})
-		}
-		go func() { errs <- s.proc.stop() }()
+	running := r.started()
+	if len(running) > 0 {
+		r.progress(Progress{Phase: Stopping})
+	}
+	for _, p := range running {
+		go func() { errs <- p.stop() }()
 	}
 	var all []error
 	for range running {

@@ -1,7 +1,9 @@
 package compare
 
 import (
+	"crypto/tls"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -30,6 +32,8 @@ type Config struct {
 	Method      string            `json:"method,omitempty"`
 	Headers     map[string]string `json:"headers,omitempty"`
 	Body        string            `json:"body,omitempty"`
+	// Insecure takes any certificate of servers that speak TLS.
+	Insecure bool `json:"insecure,omitempty"`
 
 	Rounds int `json:"rounds"`
 	// Warmup is how long each server is asked before the first round. It is not counted.
@@ -39,6 +43,8 @@ type Config struct {
 
 	Client  ClientConfig   `json:"client"`
 	Servers []ServerConfig `json:"servers"`
+
+	tls *tls.Config // nil is the system's trust
 }
 
 // ClientConfig is about who asks.
@@ -158,6 +164,13 @@ func (c *Config) Validate() Problems {
 	}
 	if c.Concurrency < 1 || c.Concurrency > load.MaxConcurrency {
 		ps.add("concurrency", "is from 1 to %d", load.MaxConcurrency)
+	}
+	canonical := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
+		if other := canonical[http.CanonicalHeaderKey(name)]; other != "" {
+			ps.add("headers", "%s and %s are the same header", other, name)
+		}
+		canonical[http.CanonicalHeaderKey(name)] = name
 	}
 	switch {
 	case len(c.Servers) == 0:
@@ -281,7 +294,7 @@ func (c *Config) test(s *ServerConfig) load.Config {
 		header.Set(name, value)
 	}
 	test := load.Config{
-		URL: u, Method: c.Method, Header: header, KeepAlive: c.KeepAlive, HTTP2: c.HTTP2,
+		URL: u, Method: c.Method, Header: header, KeepAlive: c.KeepAlive, HTTP2: c.HTTP2, TLS: c.tls,
 		Concurrency: c.Concurrency, Requests: c.Requests,
 		Duration: time.Duration(c.Duration), Timeout: time.Duration(c.Timeout),
 	}
@@ -297,7 +310,7 @@ func (c *Config) public() Config {
 	p := *c
 	p.Headers = map[string]string{}
 	for name, value := range c.Headers {
-		if slices.Contains([]string{"Authorization", "Proxy-Authorization", "Cookie"}, http.CanonicalHeaderKey(name)) || secret(name) {
+		if secret(name, value) {
 			value = hidden
 		}
 		p.Headers[name] = value
@@ -306,7 +319,7 @@ func (c *Config) public() Config {
 	for i := range p.Servers {
 		env := map[string]string{}
 		for name, value := range c.Servers[i].Env {
-			if secret(name) {
+			if secret(name, value) {
 				value = hidden
 			}
 			env[name] = value
@@ -316,8 +329,12 @@ func (c *Config) public() Config {
 	return p
 }
 
-// secret reports whether something of that name is likely to be one.
-func secret(name string) bool {
+// secret reports whether a header or variable is likely to hold one, by its name or, as
+// the address of a database does, between :// and @.
+func secret(name, value string) bool {
+	if u, err := url.Parse(value); err == nil && u.User != nil {
+		return true
+	}
 	name = strings.ToUpper(name)
-	return slices.ContainsFunc([]string{"KEY", "TOKEN", "SECRET", "PASSW"}, func(w string) bool { return strings.Contains(name, w) })
+	return slices.ContainsFunc([]string{"AUTH", "COOKIE", "CRED", "KEY", "PASS", "PWD", "SECRET", "TOKEN"}, func(w string) bool { return strings.Contains(name, w) })
 }

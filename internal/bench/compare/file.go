@@ -28,8 +28,9 @@ func Parse(file string, data []byte) (*Config, error) {
 	if err := decode(file, body, c); err != nil {
 		return nil, err
 	}
+	ps := nothings(body, c)
 	c.Fill()
-	if ps := c.Validate(); len(ps) > 0 {
+	if ps = append(ps, c.Validate()...); len(ps) > 0 {
 		for i := range ps {
 			ps[i].File, ps[i].Line = file, lineOf(body, ps[i].Field)
 		}
@@ -46,6 +47,27 @@ func Parse(file string, data []byte) (*Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// nothings are fields that say 0, which would be taken for left out.
+func nothings(body *ast.MappingNode, c *Config) Problems {
+	var ps problemList
+	check := func(field string, zero bool) {
+		if zero && has(body, field) {
+			ps.add(field, "is above nothing; leave it out for its default")
+		}
+	}
+	check("requests", c.Requests == 0)
+	check("duration", c.Duration == 0)
+	check("concurrency", c.Concurrency == 0)
+	check("timeout", c.Timeout == 0)
+	check("rounds", c.Rounds == 0)
+	for i, s := range c.Servers {
+		at := fmt.Sprintf("servers.%d.", i)
+		check(at+"ready.timeout", s.Ready.Timeout == 0)
+		check(at+"stop.timeout", s.Stop.Timeout == 0)
+	}
+	return ps.all
 }
 
 const unreadable = "is not YAML that can be read; look for a stray '!', '&' or '*'"
@@ -121,8 +143,6 @@ func asWritten(n ast.Node, t reflect.Type) (line int, err error) {
 		t = t.Elem()
 	}
 	switch n := n.(type) {
-	case *ast.AnchorNode:
-		return asWritten(n.Value, t)
 	case *ast.SequenceNode:
 		if t.Kind() != reflect.Slice {
 			return 0, nil
@@ -155,6 +175,9 @@ func asWritten(n ast.Node, t reflect.Type) (line int, err error) {
 }
 
 func valueAsWritten(n *ast.Node, t reflect.Type) (line int, err error) {
+	if anchor, ok := (*n).(*ast.AnchorNode); ok {
+		return valueAsWritten(&anchor.Value, t)
+	}
 	if isText(t) {
 		switch v := (*n).(type) {
 		case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
@@ -205,6 +228,17 @@ func lineOf(body *ast.MappingNode, field string) int {
 		line, at = key.GetToken().Position.Line, value
 	}
 	return line
+}
+
+// has reports whether the field stands in the file.
+func has(body *ast.MappingNode, field string) bool {
+	var at ast.Node = body
+	for name := range strings.SplitSeq(field, ".") {
+		if at, _ = child(at, name); at == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // child returns what n holds under the name, and the node that its line begins with.

@@ -30,16 +30,6 @@ type Result struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
-// Failed reports whether a server dropped out.
-func (r *Result) Failed() bool {
-	for _, s := range r.Servers {
-		if s.Failure != "" {
-			return true
-		}
-	}
-	return false
-}
-
 // Pair returns the pair of those two servers, in whichever order, or nil.
 func (r *Result) Pair(a, b string) *Pair {
 	for i, p := range r.Pairs {

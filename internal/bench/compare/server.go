@@ -1,18 +1,17 @@
 package compare
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -44,6 +43,7 @@ type server struct {
 	output tail
 	exited chan struct{} // closed when the leader has ended
 	state  *os.ProcessState
+	over   atomic.Bool // its session has no member any more
 }
 
 // command returns argv with its placeholders filled in.
@@ -146,6 +146,7 @@ func (p *server) run(cmd *exec.Cmd, cpus CPUs, started chan<- error) {
 	started <- nil
 	_ = cmd.Wait() // how it ended is in its state; that output was cut short is no matter
 	p.state = cmd.ProcessState
+	p.over.Store(!slices.ContainsFunc(processes(), func(s procStat) bool { return s.session == p.pid }))
 	close(p.exited)
 }
 
@@ -161,7 +162,11 @@ func (c *StopConfig) signal() (syscall.Signal, error) {
 func (p *server) gone() error {
 	select {
 	case <-p.exited:
-		return fmt.Errorf("it ended (%s)%s", p.state, p.output.words())
+		hint := ""
+		if p.state.Success() {
+			hint = "; one that goes into the background must be told to stay (`daemon off` of nginx)"
+		}
+		return fmt.Errorf("it ended (%s)%s%s", p.state, hint, p.output.words())
 	default:
 		return nil
 	}
@@ -209,21 +214,32 @@ func (p *server) left() bool { return len(p.members()) > 0 }
 // have its mark.
 func (p *server) members() []int {
 	var pids []int
+	session := false
 	for _, s := range processes() {
-		if s.dead || s.pid == os.Getpid() {
-			continue
-		}
-		if s.session == p.pid || p.marked(s.pid) {
+		session = session || s.session == p.pid
+		if p.owns(s) {
 			pids = append(pids, s.pid)
 		}
+	}
+	if !session && p.gone() != nil {
+		p.over.Store(true)
 	}
 	return pids
 }
 
+func (p *server) owns(s procStat) bool {
+	return !s.dead && s.pid != os.Getpid() && (p.inSession(s) || p.marked(s.pid))
+}
+
+// inSession reports whether the process is in the server's session. The kernel gives the
+// number of a leader that has ended to nobody as long as its session has a member; once
+// it has none, whoever has the number is somebody else.
+func (p *server) inSession(s procStat) bool { return s.session == p.pid && !p.over.Load() }
+
 // signal sends the signal to all of the server's processes.
 func (p *server) signal(s syscall.Signal) {
 	for _, pid := range p.members() {
-		_ = syscall.Kill(pid, s) // one that has ended meanwhile needs none
+		kill(pid, s, p.owns)
 	}
 }
 
@@ -241,50 +257,11 @@ func (p *server) marked(pid int) bool {
 func (p *server) cpuSeconds() float64 {
 	ticks := uint64(0)
 	for _, s := range processes() {
-		if s.session == p.pid {
+		if p.inSession(s) {
 			ticks += s.ticks
 		}
 	}
 	return float64(ticks) / ticksPerSecond
-}
-
-// procStat is what /proc says of a process.
-type procStat struct {
-	pid, session int
-	dead         bool
-	ticks        uint64
-}
-
-// processes reads proc_pid_stat(5) of all processes.
-func processes() []procStat {
-	files, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		return nil
-	}
-	var all []procStat
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			continue // it has ended
-		}
-		// The program's name stands in parentheses and may hold anything.
-		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-		if len(fields) < 15 {
-			continue
-		}
-		s := procStat{dead: fields[0] == "Z" || fields[0] == "X"}
-		var times [4]uint64 // utime, stime, cutime, cstime
-		_, err = fmt.Sscan(strings.Join(append([]string{filepath.Base(filepath.Dir(f)), fields[3]}, fields[11:15]...), " "),
-			&s.pid, &s.session, &times[0], &times[1], &times[2], &times[3])
-		if err != nil {
-			continue
-		}
-		for _, t := range times {
-			s.ticks += t
-		}
-		all = append(all, s)
-	}
-	return all
 }
 
 // occupied says so if somebody listens already where the server is to.

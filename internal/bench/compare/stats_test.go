@@ -98,6 +98,14 @@ func TestVerdictsInWords(t *testing.T) {
 		}
 		return s
 	}
+	larger := func(s Server) Server {
+		s.Answer.Bytes = 1 << 20
+		return s
+	}
+	wrong := func(s Server) Server {
+		s.Requests, s.BadCodes = 1000, 20
+		return s
+	}
 	slow := steady("slow", false, 100, 101, 99, 100, 100)
 	fast := steady("fast", false, 180, 181, 179, 180, 181)
 	for _, c := range []struct {
@@ -109,8 +117,14 @@ func TestVerdictsInWords(t *testing.T) {
 		{fast, slow, Differ, "fast is 1.80× (1.79–1.81) as fast as slow", "1.80× (1.79–1.81)"},
 		{slow, fast, Differ, "fast is 1.80× (1.79–1.81) as fast as slow", "1.80× (1.79–1.81)"},
 		{steady("fast", true, 180, 181, 179, 180, 181), slow, AtLeast, "fast is at least 1.79× as fast as slow: the client was the limit for fast", "at least 1.79×"},
+		// A server that is fast at failing is not the faster one.
+		{wrong(fast), slow, Wrong, "cannot tell fast from slow: too many requests to fast went wrong", "too many requests went wrong"},
+		{fast, wrong(slow), Differ, "fast is 1.80×", "1.80× (1.79–1.81)"},
 		// A client that gets more from another was not what held this one back.
 		{fast, steady("slow", true, 100, 101, 99, 100, 100), Differ, "fast is 1.80× (1.79–1.81) as fast as slow", "1.80× (1.79–1.81)"},
+		// Unless the other's answers are more work.
+		{fast, larger(steady("slow", true, 100, 101, 99, 100, 100)), ClientLimited, "cannot tell fast from slow (1.80×, 1.79–1.81): the client was the limit", "the client was the limit"},
+		{larger(fast), steady("slow", true, 100, 101, 99, 100, 100), Differ, "fast is 1.80×", "1.80× (1.79–1.81)"},
 		{steady("a", true, 100, 110, 95, 104), steady("b", false, 101, 99, 100, 98), ClientLimited, "cannot tell a from b (1.0×, 0.9–1.1): the client was the limit", "the client was the limit"},
 		{steady("a", false, 100, 110, 95, 104), steady("b", true, 101, 99, 100, 98), ClientLimited, "cannot tell a from b", "the client was the limit"},
 		{steady("a", false, 100, 110, 95, 104), steady("b", false, 101, 99, 100, 98), NotShown, "no difference shown between a and b", "no difference shown"},

@@ -67,6 +67,11 @@ func (c *Config) together(s ServerConfig) bool {
 	return len(s.CPU) > 0 && slices.Equal(s.CPU, c.Client.CPU)
 }
 
+// wrong is the share of the requests without an answer, or with a wrong status.
+func (s *Server) wrong() float64 {
+	return float64(s.Failures+s.BadCodes) / float64(max(s.Requests+s.Failures, 1))
+}
+
 func wanted(status, want int) bool {
 	if want != 0 {
 		return status == want

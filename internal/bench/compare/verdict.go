@@ -35,8 +35,12 @@ const (
 	NotShown Verdict = "no-difference-shown"
 	// ClientLimited says that the interval holds 1, and that the client was the limit: the
 	// two may differ more than it can see. It is no excuse where a difference is shown,
-	// for a client that gets more from the faster one did not hold the slower one back.
+	// for a client that gets more from the faster one did not hold the slower one back,
+	// unless the slower one's answers are larger and so more work.
 	ClientLimited Verdict = "client-limited"
+	// Wrong says that too many of the faster one's requests failed or had a wrong status,
+	// at which servers are often faster.
+	Wrong Verdict = "errors"
 	// TooFew says that there are less than 3 rounds.
 	TooFew Verdict = "too-few-rounds"
 )
@@ -67,7 +71,7 @@ func pair(a, b *Server, alpha float64, seed uint64) Pair {
 		p.Faster, p.Slower = a.Name, b.Name
 		p.Ratio = Estimate{1 / p.Ratio.Value, 1 / p.Ratio.High, 1 / p.Ratio.Low}
 	}
-	p.Verdict = verdict(p, a.ClientLimit, b.ClientLimit)
+	p.Verdict = p.verdict(a, b)
 	p.Words = p.words()
 	return p
 }
@@ -83,16 +87,21 @@ func together(a, b *Server) (x, y []float64) {
 	return x, y
 }
 
-func verdict(p Pair, fasterLimited, slowerLimited bool) Verdict {
+func (p *Pair) verdict(faster, slower *Server) Verdict {
+	const tooMuch = 0.01
 	shown := p.Ratio.Low > 1
 	switch {
 	case p.Rounds < fewest:
 		return TooFew
-	case shown && fasterLimited:
+	case faster.wrong() > tooMuch:
+		return Wrong
+	case slower.ClientLimit && slower.Answer.Bytes > faster.Answer.Bytes:
+		return ClientLimited
+	case shown && faster.ClientLimit:
 		return AtLeast
 	case shown:
 		return Differ
-	case fasterLimited || slowerLimited:
+	case faster.ClientLimit || slower.ClientLimit:
 		return ClientLimited
 	}
 	return NotShown
@@ -109,6 +118,8 @@ func (p *Pair) words() string {
 		return fmt.Sprintf("no difference shown between %s and %s (%s×, %s–%s)", p.Faster, p.Slower, value, low, high)
 	case ClientLimited:
 		return fmt.Sprintf("cannot tell %s from %s (%s×, %s–%s): the client was the limit", p.Faster, p.Slower, value, low, high)
+	case Wrong:
+		return fmt.Sprintf("cannot tell %s from %s: too many requests to %[1]s went wrong", p.Faster, p.Slower)
 	}
 	return fmt.Sprintf("too few rounds to tell %s from %s", p.Faster, p.Slower)
 }
@@ -126,6 +137,8 @@ func (p *Pair) Short() string {
 		return "no difference shown"
 	case ClientLimited:
 		return "the client was the limit"
+	case Wrong:
+		return "too many requests went wrong"
 	}
 	return "too few rounds to tell"
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"sync/atomic"
@@ -199,11 +200,15 @@ func (c *Client) begin() error {
 }
 
 // end tells the server what this end has counted, and returns what that one has.
-func (c *Client) end(o *Outcome) (*Outcome, error) {
+func (c *Client) end(p *part, o *Outcome) (*Outcome, error) {
+	within := joinTime
+	if p.test.Kind == UDPStream && !p.test.Reverse {
+		within = drainTime + silence // until what is under way has arrived
+	}
 	if err := c.control.send(message{Finish: o}); err != nil {
 		return nil, err
 	}
-	m, err := c.next(drainTime + silence)
+	m, err := c.next(within)
 	if err == nil && m.Result == nil {
 		err = errForeign
 	}
@@ -226,7 +231,7 @@ func (c *Client) asks(p *part, fds *[]int, ask func() (*Result, error)) (*Result
 	if r.Transactions == 0 && !p.stop.Load() {
 		return nil, errTooShort
 	}
-	_, err = c.end(&Outcome{})
+	_, err = c.end(p, &Outcome{})
 	return r, err
 }
 
@@ -244,7 +249,7 @@ func (c *Client) streams(p *part, fds *[]int) (*Result, error) {
 	if err != nil {
 		return nil, c.reason(err)
 	}
-	other, err := c.end(mine)
+	other, err := c.end(p, mine)
 	if err != nil {
 		return nil, err
 	}
@@ -254,11 +259,12 @@ func (c *Client) streams(p *part, fds *[]int) (*Result, error) {
 	return p.test.result(mine, other), nil
 }
 
-// reason returns what the server gives as its reason, if it has given one.
+// reason returns what the server gives as its reason, if it has given one or left.
 func (c *Client) reason(err error) error {
 	var said *saidError
-	if _, saidErr := c.next(glance); errors.As(saidErr, &said) {
-		return said
+	_, last := c.next(3 * glance) // it looks at its threads each glance
+	if errors.As(last, &said) || errors.Is(last, io.EOF) || errors.Is(last, unix.ECONNRESET) {
+		return last
 	}
 	return err
 }
@@ -284,9 +290,9 @@ func (c *Client) packets(ctx context.Context, p *part) (*Result, error) {
 	if !p.test.Reverse {
 		mine, err := p.runPackets(fd, true, nil)
 		if err != nil {
-			return nil, err
+			return nil, c.reason(err)
 		}
-		other, err := c.end(mine)
+		other, err := c.end(p, mine)
 		if err != nil {
 			return nil, err
 		}
@@ -297,9 +303,9 @@ func (c *Client) packets(ctx context.Context, p *part) (*Result, error) {
 	defer over.Stop()
 	mine, err := p.runPackets(fd, false, &sent)
 	if err != nil {
-		return nil, err
+		return nil, c.reason(err)
 	}
-	other, err := c.end(mine)
+	other, err := c.end(p, mine)
 	if err != nil {
 		return nil, err
 	}
@@ -308,6 +314,9 @@ func (c *Client) packets(ctx context.Context, p *part) (*Result, error) {
 
 // checked is the result of a udp-stream, unless nothing at all has arrived.
 func (p *part) checked(sender, receiver *Outcome) (*Result, error) {
+	if sender.Sent == 0 && !p.stop.Load() {
+		return nil, errors.New("no datagram fell due within the test's time; let it measure longer, or send more")
+	}
 	if receiver.Received == 0 && !p.stop.Load() {
 		return nil, fmt.Errorf("of %d datagrams with %d bytes none arrived, though small ones do: "+
 			"does the path's MTU allow that size (--size makes them smaller)?", sender.Sent, p.test.Size)

@@ -51,7 +51,7 @@ func TestHostile(t *testing.T) {
 	run(t, call(t, address), quick(TCPRR))
 }
 
-// Connections that say nothing take no client's place.
+// Connections that say nothing take no client's place, nor the scheduler's time.
 func TestSilentConnections(t *testing.T) {
 	address := serve(t)
 	for range 3 * mostUnread {
@@ -62,7 +62,11 @@ func TestSilentConnections(t *testing.T) {
 		conn.Write([]byte("s")) // so that it is accepted
 		defer conn.Close()
 	}
+	start := time.Now()
 	run(t, call(t, address), quick(TCPRR))
+	if took := time.Since(start); took > silence { // a test takes 0.2 s
+		t.Errorf("among silent connections a test takes %s", took)
+	}
 }
 
 // No datagram is sent to who has not shown the cookie, or has it from elsewhere.

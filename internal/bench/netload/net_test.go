@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"runtime"
@@ -84,6 +85,9 @@ func TestStreams(t *testing.T) {
 		}
 		c := call(t, address)
 		for _, reverse := range []bool{false, true} {
+			if reverse && address.Addr().Is6() {
+				continue // the family is a socket's matter
+			}
 			test := quick(TCPStream)
 			test.Reverse, test.Streams = reverse, 3
 			r := run(t, c, test)
@@ -153,6 +157,35 @@ func TestNothingIsAllocated(t *testing.T) {
 	}
 }
 
+// A request of several segments may come in parts, as it does when one is lost.
+func TestRequestInParts(t *testing.T) {
+	address := serve(t)
+	c := call(t, address)
+	test := quick(TCPCRR)
+	test.fill()
+	if err := c.control.send(message{Test: &test}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // Ready, Go
+		if _, err := c.next(joinTime); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn, err := net.Dial("tcp", address.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	head := newPreface(dataChannel, c.cookie)
+	conn.Write(head[:])
+	time.Sleep(3 * glance) // a segment's retransmission takes 200 ms at least
+	conn.Write(make([]byte, test.Size-prefaceSize))
+	answer := make([]byte, test.Size)
+	if _, err := io.ReadFull(conn, answer); err != nil {
+		t.Errorf("a request in parts is not answered: %v", err)
+	}
+}
+
 func TestCancel(t *testing.T) {
 	address := serve(t)
 	for _, k := range Kinds() {
@@ -170,9 +203,40 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// One datagram an hour is none.
+func TestNothingIsDue(t *testing.T) {
+	test := quick(UDPStream)
+	test.Size, test.Rate = 1000, 2
+	if _, err := call(t, serve(t)).Run(t.Context(), test); err == nil || !strings.Contains(err.Error(), "no datagram fell due") {
+		t.Errorf("%v, want words about the rate", err)
+	}
+}
+
+// A client that leaves while a test is set up makes room for the next one.
+func TestLeaves(t *testing.T) {
+	address := serve(t)
+	for _, k := range []Kind{TCPRR, UDPRR} {
+		c := call(t, address)
+		test := quick(k)
+		test.fill()
+		if err := c.control.send(message{Test: &test}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.next(joinTime); err != nil { // Ready
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+	run(t, call(t, address), quick(TCPRR))
+}
+
 // The server's end in the middle of a test ends it in words.
 func TestServerDies(t *testing.T) {
-	for _, k := range []Kind{TCPStream, TCPRR, UDPRR} {
+	for _, test := range []Test{
+		quick(TCPStream), {Kind: TCPStream, Reverse: true}, quick(UDPStream), {Kind: UDPStream, Reverse: true},
+		quick(TCPCRR), quick(TCPRR), quick(UDPRR), quick(Latency),
+	} {
+		k := test.Kind
 		s, err := Listen(netip.MustParseAddrPort("127.0.0.1:0"))
 		if err != nil {
 			t.Fatal(err)
@@ -180,8 +244,10 @@ func TestServerDies(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		done := make(chan error)
 		go func() { done <- s.Run(ctx) }()
-		test := quick(k)
-		test.Time = 20 * time.Second
+		test.Time, test.PeerCPU = 20*time.Second, -1
+		if k == UDPStream {
+			test.Size, test.Rate = 1000, 10e6
+		}
 		start := time.Now()
 		_, err = call(t, s.Address()).Run(t.Context(), test)
 		var e *Error

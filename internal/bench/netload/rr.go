@@ -73,8 +73,12 @@ func (p *part) askTCP(fd int) (*Result, error) {
 
 // readFull fills the buffer. A zero end waits until the part stops.
 func (p *part) readFull(fd int, buffer []byte, end time.Time) error {
+	return p.readBy(rawRead, fd, buffer, end)
+}
+
+func (p *part) readBy(read func(fd int, b []byte) (int, error), fd int, buffer []byte, end time.Time) error {
 	for have := 0; have < len(buffer); {
-		n, err := rawRead(fd, buffer[have:])
+		n, err := read(fd, buffer[have:])
 		switch {
 		case n > 0:
 			have += n
@@ -221,7 +225,9 @@ func (p *part) oneCRR(a netip.Addr, to unix.Sockaddr, request, answer []byte, re
 	defer unix.Close(fd) //nolint:errcheck // nothing is kept
 	err = patience(fd, silence)
 	if err == nil {
-		err = connect(fd, to)
+		if err = connect(fd, to); err == unix.EINPROGRESS { //nolint:errorlint // a bare number: its time ran out
+			err = errSilent
+		}
 	}
 	if err == nil {
 		err = writeAll(fd, request, late)

@@ -180,7 +180,8 @@ func (s *Server) welcome(ctx context.Context, fd int, head preface, have int) {
 		defer leave()
 		var p part
 		release := p.limit(ctx, silence)
-		err := p.readFull(fd, head[have:], time.Time{})
+		// There may be many of these, and so the scheduler is to know that they wait.
+		err := p.readBy(unix.Read, fd, head[have:], time.Time{})
 		release()
 		var ch channel
 		var c cookie
@@ -310,8 +311,8 @@ func (s *Server) answerCRR(fd int, head *preface) bool {
 		return false
 	}
 	defer unix.Close(fd) //nolint:errcheck // nothing is kept
-	// The socket has the listening one's patience: a glance.
-	late := time.Now().Add(glance)
+	// A request of several segments takes its time, and the longer if one is lost.
+	late := time.Now().Add(silence)
 	if p.readFull(fd, p.answer[prefaceSize:], late) != nil {
 		return true
 	}

@@ -114,11 +114,37 @@ func (s *session) test(ctx context.Context, t Test) error {
 	if err := s.control.send(message{Ready: &signal{}}); err != nil {
 		return err
 	}
+	said := s.listen(joinTime+t.length()+slack, cancel)
 	work, err := s.prepare(ctx, p)
 	if err != nil {
+		s.control.deafen()
+		<-said
 		return err
 	}
-	return s.conduct(p, work)
+	return s.conduct(p, work, said)
+}
+
+// lastWord is a client's last message in a test.
+type lastWord struct {
+	message
+	err error
+}
+
+// listen waits for the client's last word aside, from a test's beginning on, and calls
+// gone if it leaves without one.
+func (s *session) listen(within time.Duration, gone func()) <-chan lastWord {
+	said := make(chan lastWord, 1)
+	go func() {
+		m, err := s.control.receive(within)
+		if err == nil && m.Finish == nil {
+			err = errForeign
+		}
+		if err != nil {
+			gone()
+		}
+		said <- lastWord{m, err}
+	}()
+	return said
 }
 
 func (s *session) expect(channels int) {
@@ -132,7 +158,7 @@ func (s *session) expect(channels int) {
 type work func(finished *atomic.Int64) (*Outcome, error)
 
 // conduct runs the work and ends the test with the client: its last word, then ours.
-func (s *session) conduct(p *part, do work) error {
+func (s *session) conduct(p *part, do work, said <-chan lastWord) error {
 	var sent atomic.Int64
 	sent.Store(-1)
 	type ended struct {
@@ -148,15 +174,15 @@ func (s *session) conduct(p *part, do work) error {
 		done <- ended{o, err}
 	}()
 	err := s.control.send(message{Go: &signal{}})
-	var m message
-	if err == nil {
-		m, err = s.control.receive(p.test.length() + slack)
+	if err != nil {
+		s.control.deafen()
 	}
-	if err == nil && m.Finish == nil {
-		err = errForeign
+	last := <-said
+	if err == nil {
+		err = last.err
 	}
 	if err == nil {
-		sent.Store(m.Finish.Sent)
+		sent.Store(last.Finish.Sent)
 	}
 	if receiver := p.test.Kind.stream() && !p.test.Reverse; err != nil || !receiver {
 		p.stop.Store(true)

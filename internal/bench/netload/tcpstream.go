@@ -96,6 +96,19 @@ func (p *part) receiveStream(fd int, count *counter) error {
 	return nil
 }
 
+// settle waits until the time that counts.
+func (p *part) settle(total func() int64) error {
+	end := time.Now().Add(p.test.Omit)
+	for left := p.test.Omit; left > 0 && !p.stop.Load(); left = time.Until(end) {
+		before := total()
+		p.sleep(min(left, silence))
+		if left > silence && total() == before && !p.stop.Load() {
+			return errSilent
+		}
+	}
+	return nil
+}
+
 // meter reads the counter at the bounds of the test's time and of its intervals. Each
 // figure is of the time that has really passed.
 func (p *part) meter(total func() int64) (*Outcome, error) {
@@ -107,14 +120,21 @@ func (p *part) meter(total func() int64) (*Outcome, error) {
 			return &Outcome{}, nil // the error is another's
 		}
 	}
-	p.sleep(p.test.Omit)
+	if err := p.settle(total); err != nil {
+		return nil, err
+	}
 	o := &Outcome{Intervals: make([]float64, 0, maxIntervals)}
 	start, before := time.Now(), total()
-	last, have := start, before
+	last, have, moved := start, before, start
 	for k := time.Duration(1); !p.stop.Load() && last.Sub(start) < p.test.Time; k++ {
 		p.sleep(time.Until(start.Add(min(k*p.test.interval(), p.test.Time))))
 		now, n := time.Now(), total()
 		o.Intervals = append(o.Intervals, perSecond(float64(n-have)*8/1e6, now.Sub(last).Seconds()))
+		if n > have {
+			moved = now
+		} else if now.Sub(moved) > silence && !p.stop.Load() {
+			return nil, errSilent
+		}
 		last, have = now, n
 	}
 	o.Bytes, o.Seconds = have-before, last.Sub(start).Seconds()

@@ -7,6 +7,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// life is how often a receiver of datagrams says that it is there. A sender that hears
+// nothing of it stops: the way is cut, or nobody wants its datagrams any more.
+const life = 300 * time.Millisecond
+
+// hears reads what the receiver has said, and returns when it was heard last.
+func hears(fd int, last, now time.Time) (time.Time, error) {
+	var sign [1]byte
+	for {
+		_, err := readNow(fd, sign[:])
+		if err != nil && again(err) {
+			return last, nil
+		}
+		if err != nil {
+			return last, err
+		}
+		last = now
+	}
+}
+
 // sendPackets sends for as long as the test says, at its rate.
 func (p *part) sendPackets(fd int) (*Outcome, error) {
 	out := newBatch(p.test.Size)
@@ -14,12 +33,22 @@ func (p *part) sendPackets(fd int) (*Outcome, error) {
 	begin := start.Add(p.test.Omit)
 	end := begin.Add(p.test.Time)
 	o, first, now := &Outcome{}, start, start
+	heard, looked := start, start
 	for number := uint64(0); !p.stop.Load() && now.Before(end); now = time.Now() {
+		if now.Sub(looked) > life {
+			var err error
+			if heard, err = hears(fd, heard, now); err != nil {
+				return nil, err
+			}
+			if looked = now; now.Sub(heard) > silence {
+				return nil, errSilent
+			}
+		}
 		n := batchSize
 		if p.test.Rate > 0 {
 			n = min(n, p.due(now.Sub(start), number))
 			if n <= 0 {
-				p.sleep(time.Until(start.Add(p.dueAt(number))))
+				p.sleep(min(time.Until(start.Add(p.dueAt(number))), time.Until(end)))
 				continue
 			}
 		}
@@ -33,7 +62,7 @@ func (p *part) sendPackets(fd int) (*Outcome, error) {
 		}
 		sent, err := out.send(fd, n)
 		if err != nil && !again(err) && err != unix.ENOBUFS { //nolint:errorlint // a bare number: a queue is full, as it may be
-			return o, err
+			return nil, err
 		}
 		number += uint64(sent)
 		if mark != 0 {
@@ -54,30 +83,43 @@ func (p *part) due(passed time.Duration, sent uint64) int {
 
 // dueAt is when the packet of that number is.
 func (p *part) dueAt(number uint64) time.Duration {
+	if p.test.Rate == 0 {
+		return 0
+	}
 	return time.Duration(float64(number) * float64(p.test.Size) * 8 / float64(p.test.Rate) * 1e9)
 }
 
 // How long packets may take that were sent and have not arrived.
 const (
 	quietTime = 300 * time.Millisecond // without any
-	drainTime = 5 * time.Second        // at all
+	drainTime = 4 * time.Second        // at all
 )
 
 // receivePackets receives until all have come that were sent, whose number all holds once
-// that is known, or until it is quiet after that.
+// that is known, or until it is quiet after that. Silence before that is an error, unless
+// nothing has come at all: then the size of the datagrams may be at fault, and the sender
+// goes on to say how many there were.
 func (p *part) receivePackets(fd int, all *atomic.Int64) (*Outcome, error) {
 	in := newBatch(p.test.Size + 1) // and one more, to see what is too long
 	t := newTally(p.test)
 	start := time.Now()
-	var heard, over time.Time
+	heard, said, came := start, start, false
+	var over time.Time
+	sign := []byte{0} // no test's datagram is so short
 	for !p.stop.Load() {
 		n, err := in.receive(fd)
-		if err != nil && !again(err) {
+		// A client closes its socket when it has sent everything; a server keeps the port.
+		gone := err == unix.ECONNREFUSED && !p.test.Reverse //nolint:errorlint // a bare number
+		if err != nil && !again(err) && !gone {
 			return nil, err
 		}
 		now := time.Now()
 		if n > 0 {
-			heard = now
+			heard, came = now, true
+		}
+		if now.Sub(said) > life {
+			said = now
+			_, _ = unix.Write(fd, sign) // one that is lost is followed by others
 		}
 		for i := range n {
 			if b := in.received(i); isPreface(b) {
@@ -91,6 +133,13 @@ func (p *part) receivePackets(fd int, all *atomic.Int64) (*Outcome, error) {
 				over = now
 			}
 			if t.Received >= sent || now.Sub(over) > quietTime && now.Sub(heard) > quietTime || now.Sub(over) > drainTime {
+				break
+			}
+		} else if now.Sub(heard) > silence+p.dueAt(1) {
+			if came {
+				return nil, errSilent
+			}
+			if p.test.Reverse {
 				break
 			}
 		}

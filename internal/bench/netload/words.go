@@ -70,5 +70,15 @@ func wordsOf(err error) error {
 	default:
 		return err
 	}
-	return fmt.Errorf("%s (%w)", words, err)
+	return &wordedError{words, err}
 }
+
+// wordedError is a system's error in other words.
+type wordedError struct {
+	words string
+	err   error
+}
+
+func (e *wordedError) Error() string { return e.words }
+
+func (e *wordedError) Unwrap() error { return e.err }
