@@ -213,6 +213,7 @@ func triesOr(n int) int {
 	return n
 }
 
+// timeoutOr reads a time that has been checked.
 func timeoutOr(text string, missing time.Duration) time.Duration {
 	if d, err := time.ParseDuration(text); err == nil && d > 0 {
 		return d

@@ -31,7 +31,7 @@ func FromGlances(from io.Reader) (*Config, []string, error) {
 			g.unmapped = append(g.unmapped, fmt.Sprintf("line %d: is not `name=value` in a [section]", number))
 			continue
 		}
-		g.lines = append(g.lines, glancesLine{number, section, strings.ToLower(strings.TrimSpace(text[:at])), strings.TrimSpace(text[at+1:])})
+		g.lines = append(g.lines, glancesLine{number, section, strings.TrimSpace(text[:at]), strings.TrimSpace(text[at+1:])})
 	}
 	if err := scan.Err(); err != nil {
 		return nil, nil, fmt.Errorf("read glances.conf: %w", err)
@@ -48,6 +48,7 @@ func FromGlances(from io.Reader) (*Config, []string, error) {
 	for _, l := range g.lines {
 		g.line(l)
 	}
+	g.patterns()
 	return g.c, g.unmapped, nil
 }
 
@@ -78,6 +79,10 @@ func (g *glances) line(l glancesLine) {
 	level, what := key, ""
 	if i := strings.LastIndexByte(key, '_'); i >= 0 {
 		what, level = key[:i], key[i+1:]
+	}
+	hides := (key == "hide" || key == "show") && slices.Contains([]string{"fs", "network", "diskio", "sensors", "docker", "containers"}, l.section)
+	if hides && !g.disabled[l.section] {
+		g.no(l, "rules are of all there are; give them a `match`")
 	}
 	if !slices.Contains(levelWords()[1:], level) {
 		return
@@ -121,138 +126,59 @@ func (g *glances) threshold(l glancesLine, what, level string) {
 	}
 }
 
-// glancesRule returns the rule that a threshold belongs to, and the threshold as that
-// rule has it, or why there is none.
-func glancesRule(l glancesLine, what string) (r Rule, text, why string) {
-	percent := l.value + "%"
-	r = Rule{Name: "glances-" + l.section, Of: "system"}
-	if what != "" {
-		r.Name += "-" + what
+// patterns takes over the numbers of processes that a pattern must match: of [amp_NAME],
+// and of the list of [monitor] in older versions.
+func (g *glances) patterns() {
+	type group struct{ section, prefix string }
+	var order []group
+	found := map[group]map[string]glancesLine{}
+	for _, l := range g.lines {
+		at := group{section: l.section}
+		key := l.key
+		if parts := strings.SplitN(key, "_", 3); l.section == "monitor" && len(parts) == 3 {
+			at.prefix, key = parts[1], parts[2]
+		} else if !strings.HasPrefix(l.section, "amp_") {
+			continue
+		}
+		if found[at] == nil {
+			found[at] = map[string]glancesLine{}
+			order = append(order, at)
+		}
+		found[at][key] = l
 	}
-	const noValue = "Sarn has no such value"
-	switch l.section {
-	case "cpu":
-		r.Value, text = what, percent
-		if what == "total" {
-			r.Value = "cpu"
-		}
-		if what == "ctx_switches" {
-			r.Value, text = "context_switches", l.value
-		} else if !slices.Contains([]string{"total", "user", "system", "iowait", "steal", "nice", "irq", "softirq", "guest"}, what) {
-			why = noValue
-		}
-	case "percpu":
-		r.Of, r.Value, text = "core", what, percent
-		if !slices.Contains([]string{"user", "system", "iowait", "steal", "nice", "irq", "softirq", "guest"}, what) {
-			why = noValue
-		}
-	case "quicklook":
-		why = "is about the colour of a bar; [cpu], [mem] and [memswap] are the alerts"
-	case "mem", "memswap":
-		r.Value, text = map[string]string{"mem": "memory", "memswap": "swap"}[l.section], percent
-		if what != "" {
-			why = noValue
-		}
-	case "load":
-		r.Value, text = "load15_per_cpu", l.value
-		if what != "" {
-			why = noValue
-		}
-	case "fs":
-		r.Of, r.Value, text = "filesystem", "used", percent
-		if what != "" {
-			r.Match = map[string]string{"mount": "=" + what}
-		}
-	case "diskio":
-		return glancesDisk(r, l, what)
-	case "network":
-		return glancesNetwork(r, l, what)
-	case "sensors":
-		return glancesSensor(r, l, what)
-	case "processlist":
-		switch what {
-		case "cpu":
-			r.Of, r.Value, text = "process", "cpu", percent
-		case "mem":
-			r.Of, r.Value, text = "process", "memory_share", percent
-		default:
-			why = noValue
-		}
-	case "docker", "containers", "vms":
-		return glancesMachine(r, l, what)
-	default:
-		why = noValue
+	for _, at := range order {
+		name := strings.TrimSuffix("glances-"+at.section+"-"+at.prefix, "-")
+		g.pattern(name, found[at])
 	}
-	return r, text, why
 }
 
-// glancesNetwork has shares of the speed for all interfaces, and bits a second for one.
-func glancesNetwork(r Rule, l glancesLine, what string) (Rule, string, string) {
-	r.Of = "interface"
-	name, way := "", what
-	if i := strings.LastIndexByte(what, '_'); i >= 0 {
-		name, way = what[:i], what[i+1:]
+func (g *glances) pattern(name string, keys map[string]glancesLine) {
+	expr, ok := keys["regex"]
+	if l, amp := keys["enable"]; amp && !strings.EqualFold(l.value, "true") || !ok {
+		return
 	}
-	if way != "rx" && way != "tx" {
-		return r, "", "Sarn has no such value"
+	r := Rule{Name: name, Of: "process", Value: "count", Match: map[string]string{"command": "~" + expr.value}}
+	if l, ok := keys["countmin"]; ok {
+		few := r
+		few.Name, few.When, few.Warning = name+"-few", "below", l.value
+		g.counted(l, few)
 	}
-	if name == "" {
-		r.Value = way + "_share"
-		return r, l.value + "%", ""
+	if l, ok := keys["countmax"]; ok {
+		n, err := strconv.Atoi(l.value)
+		if err != nil {
+			g.no(l, "is not a number")
+			return
+		}
+		many := r
+		many.Name, many.Warning = name+"-many", strconv.Itoa(n+1)
+		g.counted(l, many)
 	}
-	r.Value, r.Match = way, map[string]string{"name": "=" + name}
-	return r, l.value + "bit/s", ""
 }
 
-// glancesDisk has bytes a second, of one disk or of all.
-func glancesDisk(r Rule, l glancesLine, what string) (Rule, string, string) {
-	r.Of = "disk"
-	name, way := "", what
-	if i := strings.LastIndexByte(what, '_'); i >= 0 {
-		name, way = what[:i], what[i+1:]
+func (g *glances) counted(l glancesLine, r Rule) {
+	if ps := validate(&Config{Rules: []Rule{r}}); len(ps) > 0 {
+		g.no(l, ps[0].Message)
+		return
 	}
-	value, ok := map[string]string{"rx": "read", "tx": "write"}[way]
-	if !ok {
-		return r, "", "Sarn has no such value"
-	}
-	r.Value = value
-	if name != "" {
-		r.Match = map[string]string{"name": "=" + name}
-	}
-	return r, l.value + "B/s", ""
-}
-
-func glancesSensor(r Rule, l glancesLine, what string) (Rule, string, string) {
-	r.Of, r.Value = "sensor", "reading"
-	switch what {
-	case "temperature_core":
-		r.Match = map[string]string{"kind": "temperature"}
-	case "temperature_hdd":
-		r.Match = map[string]string{"kind": "temperature", "chip": "~^(drivetemp|nvme)"}
-	default:
-		return r, "", "Sarn has no such value"
-	}
-	return r, l.value, ""
-}
-
-// glancesMachine has thresholds of all containers, and of one by its name.
-func glancesMachine(r Rule, l glancesLine, what string) (Rule, string, string) {
-	kind := "container"
-	if l.section == "vms" {
-		kind = "vm"
-	}
-	r.Of, r.Match = "machine", map[string]string{"kind": kind}
-	name, figure := "", what
-	if i := strings.LastIndexByte(what, '_'); i >= 0 {
-		name, figure = what[:i], what[i+1:]
-	}
-	value, ok := map[string]string{"cpu": "cpu", "mem": "memory_share"}[figure]
-	if !ok {
-		return r, "", "Sarn has no such value"
-	}
-	if name != "" {
-		r.Match["name"] = "=" + name
-	}
-	r.Value = value
-	return r, l.value + "%", ""
+	g.c.Rules = append(g.c.Rules, r)
 }

@@ -45,7 +45,6 @@ type Passed struct {
 	Seconds float64 `json:"seconds"`
 }
 
-
 // save asks Run to write the state.
 func (e *Engine) save() {
 	select {

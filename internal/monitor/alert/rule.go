@@ -181,8 +181,8 @@ func (b *compiler) rule(at string, src Rule) *rule {
 			r.actions = append(r.actions, i)
 		}
 	}
-	r.wait = b.duration(at+".for", either(src.For, b.c.Defaults.For), 0)
-	r.settle = b.duration(at+".clear_for", either(src.ClearFor, b.c.Defaults.ClearFor), 0)
+	r.wait = b.duration(at+".for", src.For, timeoutOr(b.c.Defaults.For, 0))
+	r.settle = b.duration(at+".clear_for", src.ClearFor, timeoutOr(b.c.Defaults.ClearFor, 0))
 	r.window = b.duration(at+".window", src.Window, defaultWindow)
 	b.oneOf(at+".when", src.When, "above", "below")
 	b.oneOf(at+".missing", src.Missing, "hold", "clear", "fire")
@@ -303,7 +303,7 @@ func (b *compiler) severity(at string, r *rule) {
 	optional := r.value.group == absent || r.value.group == restarts
 	switch {
 	case !given && !optional:
-		b.add(at, "%s has no threshold; give careful, warning or critical, such as `warning: %s`", either(r.Name, "the rule"), r.value.unit.example())
+		b.add(at, "%s has no threshold; give careful, warning or critical, such as `warning: %s`", either(r.Name, "the rule"), strings.Fields(r.value.unit.example())[0])
 		return
 	case r.Severity != "" && (given || !optional):
 		b.add(at+".severity", "the thresholds say the level; leave it out")
