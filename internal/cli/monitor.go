@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -107,12 +108,11 @@ on standard error, with its line.`,
 		Example: `  sarn monitor import-glances /etc/glances/glances.conf >alerts.yaml`,
 		Args:    names("glances.conf", false),
 		RunE: func(_ *cobra.Command, args []string) error {
-			f, err := os.Open(args[0])
+			data, err := os.ReadFile(args[0])
 			if err != nil {
 				return usageError("read glances.conf: %w", err)
 			}
-			defer f.Close()
-			c, unmapped, err := alert.FromGlances(f)
+			c, unmapped, err := alert.FromGlances(bytes.NewReader(data))
 			if err != nil {
 				return usageError("%w", err)
 			}

@@ -2,6 +2,7 @@ package alert
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -388,6 +389,39 @@ func TestWhatIsPendingGoesOnAfterARestart(t *testing.T) {
 		b.pass(busy(.9))
 		if n := len(b.e.Active()); n != want {
 			t.Errorf("%d fire after a pause of %s, want %d", n, pause, want)
+		}
+	}
+}
+
+func TestWhatWasNotToldIsToldAfterARestart(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "alerts.json")
+	b := newBed(t, cpuRule, state)
+	for range 4 {
+		b.pass(busy(.9))
+	}
+	if err := b.e.write(); err != nil { // the action had no time
+		t.Fatal(err)
+	}
+	c, _ := Parse("x", []byte(cpuRule))
+	b.start(*c, state)
+	if b.told(0) != "fire:warning" {
+		t.Errorf("told %q", b.told(0))
+	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(state), ".alerts-*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestAStateThatCannotBeReadIsPutAside(t *testing.T) {
+	for _, text := range []string{"", "{", "[]", `{"version": 9}`, `{"version":1,"alerts":[{"alert":{"level":"awful"}}]}`} {
+		state := filepath.Join(t.TempDir(), "alerts.json")
+		if err := os.WriteFile(state, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b := newBed(t, cpuRule, state)
+		b.pass(busy(.9))
+		if aside, err := os.ReadFile(state + ".unreadable"); err != nil || string(aside) != text {
+			t.Errorf("%q: %v", text, err)
 		}
 	}
 }

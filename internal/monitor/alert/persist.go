@@ -59,7 +59,6 @@ func (e *Engine) Run(ctx context.Context) error {
 	for _, o := range e.out {
 		wg.Go(func() { o.run(ctx, e.save) })
 	}
-	var err error
 	for done := false; !done; {
 		select {
 		case <-ctx.Done():
@@ -71,8 +70,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 	}
 	wg.Wait()
-	err = e.write()
-	return err
+	return e.write()
 }
 
 // snapshot returns what to save.
@@ -143,8 +141,7 @@ func (e *Engine) write() (err error) {
 	if openErr != nil {
 		return nil //nolint:nilerr // it is saved; only a power cut could undo that
 	}
-	defer dir.Close()
-	return dir.Sync()
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 // load takes up the state where it was left. A file that cannot be read is put aside:
