@@ -17,9 +17,10 @@ import (
 
 func (a *app) monitorCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "monitor",
-		Short: "Alerts on what a machine does",
-		Long:  `Rules watch the values of a machine, its processes, VMs and containers, and tell somebody.`,
+		Use:     "monitor",
+		Short:   "Alerts on what a machine does",
+		Long:    `Rules watch the values of a machine, its processes, VMs and containers, and tell somebody.`,
+		Example: `  sarn monitor check /etc/sarn/alerts.yaml`,
 	}
 	cmd.AddCommand(a.monitorCheckCommand(), a.monitorImportCommand())
 	return cmd
@@ -105,7 +106,7 @@ func (a *app) monitorImportCommand() *cobra.Command {
 		Short: "Make a file of alerts from the thresholds of a glances.conf",
 		Long: `Print a file of alerts with the thresholds of a glances.conf. What does not map is told
 on standard error, with its line.`,
-		Example: `  sarn monitor import-glances /etc/glances/glances.conf >alerts.yaml`,
+		Example: `  sarn monitor import-glances /etc/glances/glances.conf`,
 		Args:    names("glances.conf", false),
 		RunE: func(_ *cobra.Command, args []string) error {
 			data, err := os.ReadFile(args[0])
