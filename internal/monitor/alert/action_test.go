@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"go.uber.org/goleak"
 
 	"sarn/internal/monitor/sample"
@@ -300,4 +302,20 @@ func unbase64(text string) string {
 		return err.Error()
 	}
 	return string(b)
+}
+
+func TestAServerSaysWhenToTryAgain(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "7")
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	defer srv.Close()
+	w, err := newWebhook(&Webhook{URL: srv.URL}, &Deps{Getenv: os.Getenv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var after *backoff.RetryAfterError
+	if err := w.send(t.Context(), &Notification{}); !errors.As(err, &after) || after.Duration != 7*time.Second {
+		t.Errorf("%v, try again after %+v", err, after)
+	}
 }

@@ -62,13 +62,17 @@ func (r *rule) matchWords() string {
 	return strings.Join(words, " and ")
 }
 
-const longestName = 300 // bytes, of a name in a message
+// bounded cuts a name that is too long to be read.
+func bounded(s string) string {
+	const longest = 300 // bytes
+	if len(s) <= longest {
+		return s
+	}
+	return strings.ToValidUTF8(s[:longest], "") + "…"
+}
 
 // oneLine escapes what is not to be seen.
 func oneLine(s string) string {
-	if len(s) > longestName {
-		s = strings.ToValidUTF8(s[:longestName], "") + "…"
-	}
 	if utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
 		return s
 	}

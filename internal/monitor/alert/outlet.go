@@ -51,7 +51,7 @@ type Delivery struct {
 
 const (
 	mostQueued   = 200
-	defaultTries = 6
+	defaultTries = 10 // over some three minutes
 	mostTries    = 20
 	slowestTry   = time.Minute // between tries
 )
@@ -179,14 +179,14 @@ func (o *outlet) first() (Notification, bool) {
 
 func (o *outlet) deliver(ctx context.Context, n *Notification) error {
 	wait := backoff.NewExponentialBackOff()
-	wait.MaxInterval = slowestTry
+	wait.Multiplier, wait.MaxInterval = 2, slowestTry
 	_, err := backoff.Retry(ctx, func() (struct{}, error) { return struct{}{}, o.sender.send(ctx, n) },
 		backoff.WithBackOff(wait), backoff.WithMaxTries(uint(o.tries)), backoff.WithMaxElapsedTime(time.Hour),
 		backoff.WithNotify(func(err error, after time.Duration) {
 			o.mu.Lock()
-			defer o.mu.Unlock()
 			o.state.Retried++
 			o.fail(err)
+			o.mu.Unlock() // a slow log does not keep Observe from queueing
 			o.deps.Log.Warn("an alert's action failed and will be tried again", "action", o.Name, "alert", n.Alert.ID, "error", err.Error(), "after", after.Round(time.Millisecond))
 		}))
 	var permanent *backoff.PermanentError
@@ -198,15 +198,18 @@ func (o *outlet) deliver(ctx context.Context, n *Notification) error {
 
 func (o *outlet) done(n *Notification, err error) {
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.queue = o.queue[1:]
 	if err == nil {
 		o.state.Sent++
 		o.state.SentAt = o.deps.Now()
+	} else {
+		o.state.Failed++
+		o.fail(err)
+	}
+	o.mu.Unlock()
+	if err == nil {
 		return
 	}
-	o.state.Failed++
-	o.fail(err)
 	o.deps.Log.Error("an alert's action failed", "action", o.Name, "alert", n.Alert.ID, "event", string(n.Event), "error", err.Error())
 }
 

@@ -74,7 +74,7 @@ func newState(r *rule, key subject, name string) *state {
 		key:     key,
 		latches: make([]latch, len(r.levels)),
 		told:    map[int]bool{},
-		Alert:   Alert{Rule: r.Name, Of: r.Of, Metric: r.Value, Subject: name, Labels: r.Labels, Phase: Pending},
+		Alert:   Alert{Rule: r.Name, Of: r.Of, Metric: r.Value, Subject: bounded(name), Labels: r.Labels, Phase: Pending},
 	}
 	for i := range st.latches {
 		st.latches[i] = latch{over: never, under: never}
