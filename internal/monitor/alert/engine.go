@@ -149,7 +149,10 @@ func (v *visit) rule(i int, r *rule) {
 	switch r.value.group {
 	case notGroup:
 	case restarts:
-		w.lives.settle(v.e.at, v.e.pass, func(id identity, n int) {
+		if v.blind(r) {
+			return
+		}
+		w.lives.settle(v.e.at, v.e.pass, v.alive, func(id identity, n int) {
 			v.subject(i, subject{name: id.text()}, float64(n), id.text)
 		})
 	case count, absent:
@@ -160,13 +163,22 @@ func (v *visit) rule(i int, r *rule) {
 				n = 1
 			}
 		}
-		// A machine has processes: that there are none says that they were not seen.
-		if len(v.s.Processes) == 0 && r.kind.name == "process" {
+		if v.blind(r) {
 			n = unknown
 		}
 		v.subject(i, subject{}, n, func() string { return "" })
 		w.count = 0
 	}
+}
+
+// blind reports whether the sample lacks what the rule is about: there is always a
+// process, so that there is none says that they were not seen.
+func (v *visit) blind(r *rule) bool { return r.kind.name == "process" && len(v.s.Processes) == 0 }
+
+// alive reports whether a run is one of a process in this sample.
+func (v *visit) alive(run incarnation) bool {
+	n, ok := v.e.index.pids[run.pid]
+	return ok && startOf(v.s, &v.s.Processes[n]) == run.start
 }
 
 func (v *visit) machines(i int, r *rule) {
@@ -190,7 +202,7 @@ func (v *visit) thing(i int, r *rule, n int) {
 	if len(w.states) == 0 && (math.IsNaN(value) && r.Missing != "fire" || r.levelOf(value) == OK && !math.IsNaN(value)) {
 		return
 	}
-	key := subject{name: "", pid: 0}
+	var key subject
 	if r.kind.name == "process" {
 		p := &v.s.Processes[n]
 		key.pid, key.start = p.PID, startOf(v.s, p)
@@ -238,7 +250,8 @@ func (v *visit) gone(i int) {
 	w := v.e.watches[i]
 	for key, st := range w.states {
 		if st.seen != v.e.pass {
-			v.step(i, st, reading{gone: true})
+			blind := v.blind(v.e.rules[i])
+			v.step(i, st, reading{gone: !blind, missing: blind})
 		}
 		if st.resting() {
 			delete(w.states, key)

@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -261,6 +262,30 @@ rules:
 	}
 }
 
+func TestAProcessThatRenamesItselfIsNotARestart(t *testing.T) {
+	b := newBed(t, `rules: [{name: restarted, of: process, value: restarted, match: {name: d}}]`, "")
+	run := func(commands map[int]string) int {
+		s := sample.Sample{}
+		for pid, command := range commands {
+			s.Processes = append(s.Processes, sample.Process{PID: pid, Name: "d", Command: command, Start: morning.Add(time.Duration(pid) * time.Second), Parent: 1})
+		}
+		b.pass(s)
+		return len(b.e.Active())
+	}
+	run(map[int]string{10: "d"})
+	run(map[int]string{10: "d: a session"})
+	if n := run(map[int]string{10: "d: a session", 11: "d"}); n != 0 {
+		t.Errorf("%d fire", n)
+	}
+	run(nil) // processes could not be read
+	if n := run(map[int]string{10: "d: a session", 11: "d"}); n != 0 {
+		t.Errorf("%d fire after a pass that saw nothing", n)
+	}
+	if n := run(map[int]string{10: "d: a session", 12: "d"}); n != 1 {
+		t.Errorf("%d fire after a restart", n)
+	}
+}
+
 func pids0(pids []int) int {
 	if len(pids) == 0 {
 		return 0
@@ -423,5 +448,29 @@ func TestAStateThatCannotBeReadIsPutAside(t *testing.T) {
 		if aside, err := os.ReadFile(state + ".unreadable"); err != nil || string(aside) != text {
 			t.Errorf("%q: %v", text, err)
 		}
+	}
+}
+
+func TestRunDeliversAndKeepsTheState(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "alerts.json")
+	b := newBed(t, cpuRule, state)
+	for range 4 {
+		b.pass(busy(.9))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- b.e.Run(ctx) }()
+	for b.e.Deliveries()[0].Sent == 0 && ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	c, _ := Parse("x", []byte(cpuRule))
+	b.start(*c, state)
+	if len(b.e.Active()) != 1 || b.told(0) != "" {
+		t.Errorf("%+v, told %q", b.e.Active(), b.told(0))
 	}
 }

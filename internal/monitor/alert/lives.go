@@ -60,12 +60,16 @@ func (ls *lives) see(id identity, run incarnation, pass uint64) {
 }
 
 // settle ends a pass, and calls told with the number of restarts in the window of all
-// that have any.
-func (ls *lives) settle(at time.Duration, pass uint64, told func(identity, int)) {
+// that have any. A run that is alive and was not seen goes by another name now: it has
+// not ended.
+func (ls *lives) settle(at time.Duration, pass uint64, alive func(incarnation) bool, told func(identity, int)) {
 	for id, l := range ls.of {
 		for run, last := range l.runs {
-			if last != pass {
-				delete(l.runs, run)
+			if last == pass {
+				continue
+			}
+			delete(l.runs, run)
+			if !alive(run) {
 				l.lost++
 				l.lostAt = at
 			}

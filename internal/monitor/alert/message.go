@@ -64,11 +64,11 @@ func (r *rule) matchWords() string {
 
 // bounded cuts a name that is too long to be read.
 func bounded(s string) string {
-	const longest = 300 // bytes
-	if len(s) <= longest {
+	const most = 300 // bytes
+	if len(s) <= most {
 		return s
 	}
-	return strings.ToValidUTF8(s[:longest], "") + "…"
+	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 // oneLine escapes what is not to be seen.
