@@ -112,9 +112,9 @@ func (u unit) text(v float64) string {
 	case cpus:
 		return short(v) + " CPUs"
 	case size:
-		return sizeText(v)
+		return scaled(v, 1024, " B", " KiB", " MiB", " GiB", " TiB", " PiB")
 	case rate:
-		return sizeText(v) + "/s"
+		return scaled(v, 1000, " B/s", " kB/s", " MB/s", " GB/s", " TB/s")
 	case persec:
 		return short(v) + "/s"
 	case seconds:
@@ -139,11 +139,10 @@ func short(v float64) string {
 	return text
 }
 
-func sizeText(v float64) string {
-	words := []string{" B", " KiB", " MiB", " GiB", " TiB", " PiB"}
+func scaled(v, base float64, words ...string) string {
 	i := 0
-	for ; v >= 1024 && i < len(words)-1; i++ {
-		v /= 1024
+	for ; v >= base && i < len(words)-1; i++ {
+		v /= base
 	}
 	return short(v) + words[i]
 }
