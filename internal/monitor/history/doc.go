@@ -1,0 +1,2 @@
+// Package history keeps the monitor's samples on disk.
+package history
