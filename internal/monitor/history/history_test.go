@@ -57,7 +57,7 @@ func full(when time.Time) *sample.Sample {
 		case v.Type() == reflect.TypeFor[time.Time]():
 			v.Set(reflect.ValueOf(noon.Add(time.Duration(-n) * time.Hour)))
 		case v.Kind() == reflect.Float64:
-			v.SetFloat(float64(n) / 4)
+			v.SetFloat(float64(n))
 		case v.Kind() == reflect.Uint64:
 			v.SetUint(uint64(n) << 20)
 		case v.Kind() == reflect.Int:
