@@ -73,6 +73,7 @@ var onlyIn = map[string][]string{
 	"github.com/danielgtaylor/huma":   {"internal/controller"},
 	"github.com/spf13/":               {"internal/cli"},
 	"github.com/rogpeppe/go-internal": {}, // tests alone
+	"github.com/klauspost/compress":   {"internal/monitor/history"},
 	"pgregory.net/rapid":              {"internal/netstate/netstatetest"},
 	"go.uber.org/goleak":              {},
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -75,6 +76,7 @@ type coder struct {
 	schema *schema
 	pack   *zstd.Encoder
 	unpack *zstd.Decoder
+	spare  sync.Pool // of *[]byte, to unpack into
 }
 
 func newCoder(sc *schema) (*coder, error) {
@@ -89,11 +91,11 @@ func newCoder(sc *schema) (*coder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("history: %w", err)
 	}
-	return &coder{sc, pack, unpack}, nil
+	return &coder{schema: sc, pack: pack, unpack: unpack, spare: sync.Pool{New: func() any { return new([]byte) }}}, nil
 }
 
 func (c *coder) close() {
-	c.pack.Close()
+	_ = c.pack.Close() // it has no stream to end
 	c.unpack.Close()
 }
 
@@ -123,10 +125,13 @@ func (c *coder) decode(h *header, section int, packed []byte, visit visitor) ([]
 	if checksum(packed) != h.Sums[section] {
 		return nil, errDamaged
 	}
-	raw, err := c.unpack.DecodeAll(packed, nil)
+	buf := c.spare.Get().(*[]byte)
+	defer c.spare.Put(buf)
+	raw, err := c.unpack.DecodeAll(packed, (*buf)[:0])
 	if err != nil {
 		return nil, errDamaged
 	}
+	*buf = raw
 	return decodeSection(c.schema, raw, section, int(h.Records), h.Peaks == 1, visit)
 }
 

@@ -74,7 +74,7 @@ func lockDir(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("history: %w", err)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		defer f.Close()
+		defer func() { _ = f.Close() }()
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, fmt.Errorf("history: lock %s: %w", path, err)
 		}
@@ -266,5 +266,5 @@ func (s *Store) release() {
 		t.close()
 	}
 	s.coder.close()
-	s.lock.Close()
+	_ = s.lock.Close()
 }

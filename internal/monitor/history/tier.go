@@ -53,7 +53,7 @@ func openTier(cfg Config, i int) (*tier, error) {
 
 func (t *tier) close() {
 	for _, s := range t.segments {
-		s.file.Close()
+		_ = s.file.Close()
 	}
 }
 
@@ -129,7 +129,7 @@ func (t *tier) remove(n int) error {
 		if err := os.Remove(s.file.Name()); err != nil && !os.IsNotExist(err) {
 			return fmt.Errorf("remove what is too old: %w", err)
 		}
-		s.file.Close()
+		_ = s.file.Close()
 		t.segments = slices.Clone(t.segments[1:])
 	}
 	return nil
