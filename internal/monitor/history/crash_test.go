@@ -173,7 +173,7 @@ func TestDamage(t *testing.T) {
 				t.Fatalf("cut at %d: %d blocks, want %d", i, len(cut), want)
 			}
 			// Opening all of it is dear: do so at some.
-			if i%5 == 0 {
+			if i%20 == 0 {
 				lives(t, cfg, file, bad)
 				lives(t, cfg, file, good[:i])
 			}

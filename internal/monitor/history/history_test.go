@@ -333,7 +333,7 @@ func TestRetention(t *testing.T) {
 func TestBoundOfBytes(t *testing.T) {
 	cfg := Config{Dir: t.TempDir(), MaxBytes: leastBytes}
 	s := opened(t, cfg)
-	for i := range 4000 {
+	for i := range 1500 {
 		sm := host(noon.Add(time.Duration(i) * 10 * time.Second))
 		for d := range 300 { // what does not compress
 			x := float64((i*7919+d*104729)%1_000_003) * 37
@@ -346,7 +346,7 @@ func TestBoundOfBytes(t *testing.T) {
 			}
 		}
 	}
-	at(t, s, noon.Add(39990*time.Second), 0)
+	at(t, s, noon.Add(14990*time.Second), 0)
 }
 
 func onDisk(t testing.TB, dir string) (n int64) {
