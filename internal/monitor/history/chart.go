@@ -140,6 +140,7 @@ func (s *Store) Range(from, to time.Time, step time.Duration, fields ...string) 
 	if err != nil {
 		return nil, err
 	}
+	defer s.unview()
 	first := 0
 	for first+1 < len(views) && views[first+1].tier.step <= step {
 		first++

@@ -19,6 +19,7 @@ func (s *Store) views() ([]view, error) {
 	if s.closed {
 		return nil, os.ErrClosed
 	}
+	s.readers++
 	views := make([]view, len(s.tiers))
 	for i, t := range s.tiers {
 		views[i] = view{tier: t, pending: t.pending}
@@ -27,6 +28,25 @@ func (s *Store) views() ([]view, error) {
 		}
 	}
 	return views, nil
+}
+
+// unview ends what views began: files that were removed meanwhile can be closed.
+func (s *Store) unview() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.readers--; s.readers == 0 {
+		s.bury()
+	}
+}
+
+// bury closes the files of segments that were removed.
+func (s *Store) bury() {
+	for _, t := range s.tiers {
+		for _, f := range t.removed {
+			_ = f.Close()
+		}
+		t.removed = nil
+	}
 }
 
 // Extent is what a tier holds.
@@ -44,6 +64,7 @@ func (s *Store) Bounds() ([]Extent, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer s.unview()
 	var all []Extent
 	for _, v := range views {
 		x := Extent{Step: v.tier.step.Seconds(), Records: len(v.pending)}
@@ -75,6 +96,7 @@ func (s *Store) At(t time.Time, resolution time.Duration) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer s.unview()
 	for len(views) > 1 && views[0].tier.step < resolution {
 		views = views[1:]
 	}

@@ -25,6 +25,7 @@ type Store struct {
 	rollers []*roller // what tier i is made with; nil for the finest
 	seq     uint64
 	failing bool
+	readers int // that have views
 	closed  bool
 }
 
@@ -198,6 +199,9 @@ func (s *Store) flush(t *tier) error {
 	if err := t.expire(); err != nil {
 		return err
 	}
+	if s.readers == 0 {
+		s.bury()
+	}
 	return errWritten
 }
 
@@ -262,6 +266,7 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) release() {
+	s.bury()
 	for _, t := range s.tiers {
 		t.close()
 	}

@@ -18,6 +18,7 @@ type tier struct {
 
 	segments []*segment
 	pending  []*entry
+	removed  []*os.File // that somebody may still read
 }
 
 // segmentsKept is how many segments the kept records are spread over, since whole ones
@@ -122,14 +123,14 @@ func (t *tier) expire() error {
 	return nil
 }
 
-// remove removes the first n segments. Who still reads one sees that it is closed.
+// remove removes the first n segments. Who still reads one may go on.
 func (t *tier) remove(n int) error {
 	for ; n > 0; n-- {
 		s := t.segments[0]
 		if err := os.Remove(s.file.Name()); err != nil && !os.IsNotExist(err) {
 			return fmt.Errorf("remove what is too old: %w", err)
 		}
-		_ = s.file.Close()
+		t.removed = append(t.removed, s.file)
 		t.segments = slices.Clone(t.segments[1:])
 	}
 	return nil
