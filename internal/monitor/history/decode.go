@@ -21,7 +21,7 @@ type visitor struct {
 func decodeSection(sc *schema, raw []byte, section, records int, peaks bool, visit visitor) ([]entry, error) {
 	r := &reader{buf: raw}
 	n := r.count()
-	strings := make([]string, 0, n)
+	strings := make([]string, 0, min(n, 1<<12)) // append takes no more than there is
 	for range n {
 		strings = append(strings, r.text())
 	}
