@@ -1,0 +1,302 @@
+package history
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Series are values for a chart. Point i is of the time from Start+i*Step to the next.
+type Series struct {
+	Start time.Time `json:"start"`
+	Step  float64   `json:"step"` // seconds
+	Lines []Line    `json:"lines"`
+}
+
+// Line is one field. Peaks are the largest (of what is free or available, the smallest)
+// in any pass; Values are means of what is a rate or a share, else of the last values.
+type Line struct {
+	Field  string `json:"field"`
+	Values Values `json:"values"`
+	Peaks  Values `json:"peaks"`
+}
+
+// Values are numbers, NaN where nothing is known: null in JSON.
+type Values []float64
+
+// MarshalJSON writes NaN as null.
+func (v Values) MarshalJSON() ([]byte, error) {
+	out := []byte{'['}
+	for i, x := range v {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		if math.IsNaN(x) {
+			out = append(out, "null"...)
+			continue
+		}
+		b, err := json.Marshal(x)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, b...)
+	}
+	return append(out, ']'), nil
+}
+
+const mostPoints = 100_000
+
+// Fields are the names that Range takes; between brackets goes the name of an item, such
+// as disks[sda].busy. A process is named by ProcessKey.
+func Fields() []string {
+	var all []string
+	for _, sh := range newSchema(defaultTop).shapes {
+		for _, name := range sh.names {
+			switch {
+			case sh.name == "":
+			case sh.single:
+				name = sh.name + "." + name
+			default:
+				name = sh.name + "[]." + name
+			}
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+// field is where a field is.
+type field struct {
+	section, table, column int
+	key                    string
+}
+
+func (sc *schema) field(name string) (field, error) {
+	table, key, column := "", "", name
+	before, after, keyed := strings.Cut(name, "[")
+	if keyed {
+		end := strings.LastIndex(after, "].")
+		if end < 0 {
+			return field{}, unknown(name)
+		}
+		table, key, column = before, after[:end], after[end+2:]
+	}
+	for i, sh := range sc.shapes {
+		want := column
+		if sh.single && sh.name != "" {
+			var ok bool
+			if want, ok = strings.CutPrefix(name, sh.name+"."); !ok {
+				continue
+			}
+		} else if sh.name != table || sh.single == keyed {
+			continue
+		}
+		if c := slices.Index(sh.names, want); c >= 0 {
+			section := 0
+			for sc.start[section+1] <= i {
+				section++
+			}
+			return field{section, i, c, key}, nil
+		}
+	}
+	return field{}, unknown(name)
+}
+
+func unknown(name string) error {
+	return fmt.Errorf("history: there is no field %q: give one such as cpu.busy, memory.used or disks[sda].read_bytes", name)
+}
+
+// Range is the fields from one time to another, a point for each step (600 points if
+// step is 0), from the finest records that are no finer than step. Where these have
+// expired the coarser ones stand in.
+func (s *Store) Range(from, to time.Time, step time.Duration, fields ...string) (*Series, error) {
+	if !from.Before(to) {
+		return nil, fmt.Errorf("history: from %s to %s is no time: the end must be after the start", from.Format(time.RFC3339), to.Format(time.RFC3339))
+	}
+	if step == 0 {
+		step = max(to.Sub(from)/600, time.Second)
+	}
+	if step < time.Second {
+		return nil, fmt.Errorf("history: a step of %s: give a second or more", step)
+	}
+	step = step.Truncate(time.Millisecond)
+	n := (to.Sub(from) + step - 1) / step
+	if n > mostPoints {
+		return nil, fmt.Errorf("history: %d points are more than %d: give a longer step", n, mostPoints)
+	}
+	c := &chart{schema: s.schema, from: from.UnixMilli(), step: step.Milliseconds(), owner: make([]int, n)}
+	for _, name := range fields {
+		f, err := s.schema.field(name)
+		if err != nil {
+			return nil, err
+		}
+		c.fields = append(c.fields, f)
+		c.lines = append(c.lines, points{make([]float64, n), make([]float64, n), make([]int, n)})
+	}
+	views, err := s.views()
+	if err != nil {
+		return nil, err
+	}
+	defer s.unview()
+	first := 0
+	for first+1 < len(views) && views[first+1].tier.step <= step {
+		first++
+	}
+	for i := first; i < len(views); i++ {
+		s.draw(c, &views[i], i+1)
+	}
+	return c.series(fields), nil
+}
+
+// chart is a Series in the making.
+type chart struct {
+	schema     *schema
+	from, step int64
+	fields     []field
+	lines      []points
+	owner      []int // the tier that each point is of, 0 if none yet
+}
+
+type points struct {
+	sums, peaks []float64
+	counts      []int
+}
+
+// span is the points of the time from a to b, the last one not included.
+func (c *chart) span(a, b int64) (int, int) {
+	lo, hi := a-c.from, b-c.from
+	if hi <= 0 || lo >= int64(len(c.owner))*c.step {
+		return 0, 0
+	}
+	return int(max(lo, 0) / c.step), int(min((hi+c.step-1)/c.step, int64(len(c.owner))))
+}
+
+// claim takes the points of a record that no finer tier has.
+func (c *chart) claim(tier int, lo, hi int) (some bool) {
+	for i := lo; i < hi; i++ {
+		if c.owner[i] == 0 {
+			c.owner[i] = tier
+		}
+		some = some || c.owner[i] == tier
+	}
+	return some
+}
+
+func (c *chart) put(tier, line, lo, hi int, value, peak float64, low bool) {
+	p := &c.lines[line]
+	for i := lo; i < hi; i++ {
+		if c.owner[i] != tier {
+			continue
+		}
+		p.sums[i] += value
+		if p.counts[i] == 0 || low == (peak < p.peaks[i]) {
+			p.peaks[i] = peak
+		}
+		p.counts[i]++
+	}
+}
+
+// cover is the points that a record at ms stands for.
+func (c *chart) cover(v *view, ms int64) (int, int) {
+	if v.tier.step.Milliseconds() <= c.step {
+		return c.span(ms, ms+1)
+	}
+	return c.span(ms, ms+v.tier.step.Milliseconds())
+}
+
+func (s *Store) draw(c *chart, v *view, tier int) {
+	for i := range v.segments {
+		seg := &v.segments[i]
+		for j := range seg.blocks {
+			b := &seg.blocks[j]
+			lo, hi := c.span(b.From, b.To+v.tier.step.Milliseconds())
+			if c.wanted(tier, lo, hi) {
+				// What is damaged or has expired meanwhile is left out.
+				_ = s.drawBlock(c, v, tier, seg, b)
+			}
+		}
+	}
+	for _, e := range v.pending {
+		lo, hi := c.cover(v, e.time)
+		if !c.claim(tier, lo, hi) {
+			continue
+		}
+		for k, f := range c.fields {
+			for _, r := range e.rows[f.table] {
+				if r.key != f.key {
+					continue
+				}
+				peak := r.now[f.column]
+				if r.peak != nil && c.merge(f).peaks() {
+					peak = r.peak[f.column]
+				}
+				c.value(tier, k, lo, hi, r.now[f.column], peak)
+			}
+		}
+	}
+}
+
+// wanted says whether some point is not of a finer tier.
+func (c *chart) wanted(tier, lo, hi int) bool {
+	return hi > lo && slices.ContainsFunc(c.owner[lo:hi], func(o int) bool { return o == 0 || o == tier })
+}
+
+func (c *chart) merge(f field) merge { return c.schema.shapes[f.table].merges[f.column] }
+
+func (c *chart) value(tier, line, lo, hi int, now, peak int64) {
+	f := c.fields[line]
+	scale := c.schema.shapes[f.table].scales[f.column]
+	c.put(tier, line, lo, hi, float64(now)/scale, float64(peak)/scale, c.merge(f) == low)
+}
+
+func (s *Store) drawBlock(c *chart, v *view, tier int, seg *segment, b *block) error {
+	entries, err := s.read(seg, b, 0, visitor{record: -1})
+	if err != nil {
+		return err
+	}
+	spans := make([][2]int, len(entries))
+	for i, e := range entries {
+		lo, hi := c.cover(v, e.time)
+		if c.claim(tier, lo, hi) {
+			spans[i] = [2]int{lo, hi}
+		}
+	}
+	item := func(table int, key string, in []int, of, peaks [][]int64) {
+		for k, f := range c.fields {
+			if f.table != table || f.key != key {
+				continue
+			}
+			for i, record := range in {
+				c.value(tier, k, spans[record][0], spans[record][1], of[f.column][i], peaks[f.column][i])
+			}
+		}
+	}
+	for section := range nSections {
+		if !slices.ContainsFunc(c.fields, func(f field) bool { return f.section == section }) {
+			continue
+		}
+		if _, err := s.read(seg, b, section, visitor{record: -1, item: item}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *chart) series(fields []string) *Series {
+	out := &Series{Start: time.UnixMilli(c.from).UTC(), Step: float64(c.step) / 1000}
+	for k, name := range fields {
+		p := c.lines[k]
+		for i, n := range p.counts {
+			if n == 0 {
+				p.sums[i], p.peaks[i] = math.NaN(), math.NaN()
+				continue
+			}
+			p.sums[i] /= float64(n)
+		}
+		out.Lines = append(out.Lines, Line{name, p.sums, p.peaks})
+	}
+	return out
+}
