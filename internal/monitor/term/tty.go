@@ -1,0 +1,96 @@
+package term
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"sync"
+
+	"github.com/gdamore/tcell/v2"
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+)
+
+// tty is a terminal that is open already, as tcell wants it. tcell's own opens
+// /dev/tty or takes the standard files, and would not take those that it is given.
+type tty struct {
+	in, out *os.File
+	saved   *term.State
+	sizes   chan os.Signal
+	stopped chan struct{}
+
+	mu      sync.Mutex
+	resized func()
+}
+
+func newTTY(in, out *os.File) (*tty, error) {
+	if in == nil || out == nil || !term.IsTerminal(int(in.Fd())) || !term.IsTerminal(int(out.Fd())) {
+		return nil, errors.New("the view needs a terminal for input and output: without one, print once")
+	}
+	return &tty{in: in, out: out, sizes: make(chan os.Signal, 1)}, nil
+}
+
+func (t *tty) Read(b []byte) (int, error)  { return t.in.Read(b) }
+func (t *tty) Write(b []byte) (int, error) { return t.out.Write(b) }
+
+// Close leaves the files open: they are the caller's.
+func (t *tty) Close() error { return nil }
+
+// Start makes the terminal raw and listens for changes of its size.
+func (t *tty) Start() error {
+	saved, err := term.MakeRaw(int(t.in.Fd()))
+	if err != nil {
+		return err
+	}
+	t.saved, t.stopped = saved, make(chan struct{})
+	signal.Notify(t.sizes, unix.SIGWINCH)
+	go func() {
+		for {
+			select {
+			case <-t.sizes:
+				t.mu.Lock()
+				resized := t.resized
+				t.mu.Unlock()
+				if resized != nil {
+					resized()
+				}
+			case <-t.stopped:
+				return
+			}
+		}
+	}()
+	return nil
+}
+
+// Drain makes a Read that waits return: it is told not to wait any more, and the kernel
+// wakes readers when that changes.
+func (t *tty) Drain() error {
+	fd := int(t.in.Fd())
+	mode, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return err
+	}
+	mode.Cc[unix.VMIN], mode.Cc[unix.VTIME] = 0, 0
+	return unix.IoctlSetTermios(fd, unix.TCSETS, mode)
+}
+
+// Stop makes the terminal what it was.
+func (t *tty) Stop() error {
+	signal.Stop(t.sizes)
+	close(t.stopped)
+	return term.Restore(int(t.in.Fd()), t.saved)
+}
+
+func (t *tty) NotifyResize(resized func()) {
+	t.mu.Lock()
+	t.resized = resized
+	t.mu.Unlock()
+}
+
+func (t *tty) WindowSize() (tcell.WindowSize, error) {
+	w, h, err := term.GetSize(int(t.out.Fd()))
+	if err != nil || w == 0 || h == 0 {
+		return tcell.WindowSize{Width: 80, Height: 24}, err // a serial line does not say
+	}
+	return tcell.WindowSize{Width: w, Height: h}, nil
+}
