@@ -166,15 +166,6 @@ func hasVariation(marks string) bool {
 	return false
 }
 
-// blank makes a box of the grid empty, for what lies over it.
-func (g *grid) blank(x, y, w, h int, l look) {
-	for row := y; row < y+h; row++ {
-		for col := x; col < x+w; col++ {
-			g.ascii(col, row, ' ', l)
-		}
-	}
-}
-
 // paint gives the cells of a row another look.
 func (g *grid) paint(x, y, w int, l look) {
 	for col := max(x, 0); col < min(x+w, g.w) && y >= 0 && y < g.h; col++ {

@@ -103,7 +103,7 @@ func (v *view) cpuLine(y int) {
 	width := min(v.g.w-4, max(v.g.w/3, 20))
 	v.g.text(0, y, 4, "CPU", dim)
 	v.g.bar(4, y, width, v.parts, append(percent(v.b[:0], t.Busy()), '%'))
-	w := v.line(3+width, y)
+	w := v.line(4+width, y)
 	w.figure("|us", percent(v.b[:0], t.User), plain)
 	w.figure("#sy", percent(v.b[:0], t.System), plain)
 	w.figure("wait", percent(v.b[:0], t.IOWait), pressed(t.IOWait))

@@ -18,6 +18,8 @@ func (v *view) event(ev tcell.Event) {
 		v.pasting = ev.Start()
 	case *tcell.EventMouse:
 		v.mouse(ev)
+	case *tcell.EventResize:
+		v.g.w = 0 // nothing is known of what the terminal shows
 	}
 }
 

@@ -91,7 +91,7 @@ func pad(b []byte, from, width int) []byte {
 func column6(b []byte, v float64) []byte { return pad(size(b, v), len(b), 7) }
 
 func disks(all []sample.Disk) panel {
-	return panel{"Disks", "READ/s WRIT/s  wait busy%", len(all),
+	return panel{"Disks", "READ/s WRIT/s    wait busy% ", len(all),
 		func(i int) float64 { return all[i].Busy },
 		func(i int) string { return all[i].Name },
 		func(b []byte, i int) ([]byte, look) {
@@ -107,7 +107,7 @@ func disks(all []sample.Disk) panel {
 }
 
 func interfaces(all []sample.Interface) panel {
-	return panel{"Network", "RX/s   TX/s err drop", len(all),
+	return panel{"Network", "RX/s   TX/s err drop ", len(all),
 		func(i int) float64 { return all[i].RxBytes + all[i].TxBytes },
 		func(i int) string { return all[i].Name },
 		func(b []byte, i int) ([]byte, look) {
@@ -132,7 +132,7 @@ func filesystems(all []sample.Filesystem) panel {
 		}
 		return float64(f.Used) / (float64(f.Used) + float64(f.Available))
 	}
-	return panel{"Filesystems", "used   size  full%", len(all),
+	return panel{"Filesystems", "used   size full% ", len(all),
 		func(i int) float64 {
 			if all[i].Stale {
 				return 2
@@ -155,7 +155,7 @@ func filesystems(all []sample.Filesystem) panel {
 
 func sensors(all []sample.Sensor) panel {
 	high := func(s *sample.Sensor) bool { return s.High > 0 && s.Value >= s.High }
-	return panel{"Sensors", "now", len(all),
+	return panel{"Sensors", "now ", len(all),
 		func(i int) float64 {
 			if all[i].High > 0 {
 				return all[i].Value / all[i].High

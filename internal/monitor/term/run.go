@@ -73,14 +73,25 @@ func show(ctx context.Context, screen tcell.Screen, c *Config) error {
 	go screen.ChannelEvents(l.events, ctx.Done())
 	go pump(ctx, c.Source, c.Interval, l.paces, l.samples)
 	l.view.do = func(action func() result) {
-		go func() {
-			select {
-			case l.results <- action():
-			case <-ctx.Done():
-			}
-		}()
+		go l.act(ctx, action)
 	}
 	return l.run(ctx)
+}
+
+// act runs an action and hands its result to the loop. One that panics has failed: the
+// terminal must be left whole.
+func (l *loop) act(ctx context.Context, action func() result) {
+	r := result{wrong: true}
+	defer func() {
+		if p := recover(); p != nil {
+			r.message = fmt.Sprintf("that failed, which is a fault of Sarn: %v", p)
+		}
+		select {
+		case l.results <- r:
+		case <-ctx.Done():
+		}
+	}()
+	r = action()
 }
 
 // loop is Run's: what it waits for, and the state.

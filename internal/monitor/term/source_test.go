@@ -59,6 +59,10 @@ func moved(s *sample.Sample, others float64) *sample.Sample {
 	for i := range int(float64(len(n.Processes)) * others) {
 		n.Processes[i].CPU += 0.01
 		n.Processes[i].CPUTime += 0.4
+		if others == 1 { // all else is other than before too
+			n.Processes[i].CPU = s.Processes[len(n.Processes)-1-i].CPU
+			n.Processes[i].Resident += 1 << 30
+		}
 	}
 	return &n
 }

@@ -87,7 +87,6 @@ func (v *view) processText() []item {
 	}
 	items := []item{
 		{title, ""},
-		{"command", orNone(p.Command)},
 		{"user", orNone(p.User)},
 		{"state", p.State + " " + stateName(p.State)},
 		{"parent", strconv.Itoa(p.Parent)},
@@ -107,7 +106,7 @@ func (v *view) processText() []item {
 	if p.Machine != "" {
 		items = append(items, item{"machine", p.Machine})
 	}
-	return items
+	return append(items, item{"command", orNone(p.Command)}) // last, as it may be long
 }
 
 func (v *view) machineText() []item {

@@ -2,6 +2,7 @@ package term
 
 import (
 	"errors"
+	"io"
 	"os"
 	"os/signal"
 	"sync"
@@ -16,6 +17,8 @@ import (
 type tty struct {
 	in, out *os.File
 	saved   *term.State
+	wake    *os.File // readable once drain, its other end, is closed
+	drain   *os.File
 	sizes   chan os.Signal
 	stopped chan struct{}
 
@@ -30,7 +33,23 @@ func newTTY(in, out *os.File) (*tty, error) {
 	return &tty{in: in, out: out, sizes: make(chan os.Signal, 1)}, nil
 }
 
-func (t *tty) Read(b []byte) (int, error)  { return t.in.Read(b) }
+// Read waits for input or for Drain, which ends it: a plain read of a terminal goes on
+// until a key is pressed.
+func (t *tty) Read(b []byte) (int, error) {
+	for {
+		wait := []unix.PollFd{{Fd: int32(t.in.Fd()), Events: unix.POLLIN}, {Fd: int32(t.wake.Fd()), Events: unix.POLLIN}}
+		switch _, err := unix.Poll(wait, -1); {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return 0, err
+		case wait[1].Revents != 0:
+			return 0, io.EOF
+		default:
+			return t.in.Read(b)
+		}
+	}
+}
+
 func (t *tty) Write(b []byte) (int, error) { return t.out.Write(b) }
 
 // Close leaves the files open: they are the caller's.
@@ -41,6 +60,9 @@ func (t *tty) Start() error {
 	saved, err := term.MakeRaw(int(t.in.Fd()))
 	if err != nil {
 		return err
+	}
+	if t.wake, t.drain, err = os.Pipe(); err != nil {
+		return errors.Join(err, term.Restore(int(t.in.Fd()), saved))
 	}
 	t.saved, t.stopped = saved, make(chan struct{})
 	signal.Notify(t.sizes, unix.SIGWINCH)
@@ -62,22 +84,14 @@ func (t *tty) Start() error {
 	return nil
 }
 
-// Drain makes a Read that waits return: it is told not to wait any more, and the kernel
-// wakes readers when that changes.
-func (t *tty) Drain() error {
-	fd := int(t.in.Fd())
-	mode, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-	if err != nil {
-		return err
-	}
-	mode.Cc[unix.VMIN], mode.Cc[unix.VTIME] = 0, 0
-	return unix.IoctlSetTermios(fd, unix.TCSETS, mode)
-}
+// Drain makes a Read that waits return.
+func (t *tty) Drain() error { return t.drain.Close() }
 
 // Stop makes the terminal what it was.
 func (t *tty) Stop() error {
 	signal.Stop(t.sizes)
 	close(t.stopped)
+	t.wake.Close()
 	return term.Restore(int(t.in.Fd()), t.saved)
 }
 
