@@ -140,9 +140,9 @@ func (t *table[T, K]) scroll(by int) {
 	t.offset = min(max(t.offset+by, 0), max(len(t.rows)-t.height, 0))
 }
 
-// fit chooses the columns that have room in w cells: the last one keeps at least least.
+// fit chooses the columns that have room in w cells: the last one keeps a fifth.
 func (t *table[T, K]) fit(w int) {
-	const least = 12
+	least := max(w/5, 12)
 	worst := 0
 	for _, c := range t.columns {
 		worst = max(worst, c.rank)

@@ -176,7 +176,7 @@ func (v *view) draw(w, h int) {
 func (v *view) overview() {
 	h := v.g.h - 1 // without the status line
 	y := v.header(h - min(max(h/3, 3), h))
-	y = v.panels(y, h-y-max(h*2/5, 6))
+	y = v.panels(y, h-y-max(h/2, 6))
 	left := h - y
 	if left < 1 {
 		return
