@@ -91,8 +91,7 @@ func (t *tty) Drain() error { return t.drain.Close() }
 func (t *tty) Stop() error {
 	signal.Stop(t.sizes)
 	close(t.stopped)
-	t.wake.Close()
-	return term.Restore(int(t.in.Fd()), t.saved)
+	return errors.Join(t.wake.Close(), term.Restore(int(t.in.Fd()), t.saved))
 }
 
 func (t *tty) NotifyResize(resized func()) {
