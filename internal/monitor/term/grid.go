@@ -60,6 +60,12 @@ func (g *grid) set(x, y int, text string, width int, l look) {
 		return
 	}
 	at := y*g.w + x
+	if g.next[at].text == "" { // half a character is none
+		g.next[at-1].text = ascii[:1]
+	}
+	if x+width < g.w && g.next[at+width].text == "" {
+		g.next[at+width].text = ascii[:1]
+	}
 	g.next[at] = cell{text, l}
 	if width == 2 {
 		g.next[at+1] = cell{"", l}
@@ -78,9 +84,15 @@ func (g *grid) bytes(x, y, width int, b []byte, l look) int {
 	return x
 }
 
-// right puts ASCII at the right end of width cells; what is too long loses its end.
+// right puts ASCII at the right end of width cells. What has no room becomes "#", as
+// half a number is a wrong one.
 func (g *grid) right(x, y, width int, b []byte, l look) {
-	b = b[:min(len(b), width)]
+	if len(b) > width {
+		for i := range width {
+			g.ascii(x+i, y, '#', l)
+		}
+		return
+	}
 	g.bytes(x+width-len(b), y, width, b, l)
 }
 

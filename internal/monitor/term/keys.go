@@ -61,6 +61,8 @@ func (v *view) pageKey(ev *tcell.EventKey) {
 		v.scroll += screen
 	case tcell.KeyHome:
 		v.scroll = 0
+	case tcell.KeyEnd:
+		v.scroll = 1 << 30 // drawing brings it back to the last line
 	case tcell.KeyEscape, tcell.KeyEnter, tcell.KeyBackspace, tcell.KeyBackspace2, tcell.KeyLeft:
 		v.open(overview)
 	case tcell.KeyRune:
@@ -231,8 +233,8 @@ func (v *view) mouse(ev *tcell.EventMouse) {
 	x, y := ev.Position()
 	const step = 3
 	down := ev.Buttons()&tcell.Button1 != 0
-	clicked := down && !v.pressed
-	v.pressed = down
+	clicked := down && !v.held
+	v.held = down
 	by := 0
 	switch {
 	case ev.Buttons()&tcell.WheelUp != 0:

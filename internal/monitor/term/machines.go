@@ -38,14 +38,14 @@ func machineColumns() []column[sample.Machine] {
 			order: func(a, b *M) int { return strings.Compare(of(a), of(b)) }}
 	}
 	return []column[M]{
-		words("KIND", 'I', 4, 3, func(m *M) string {
+		words("KIND", 'I', 5, 3, func(m *M) string {
 			if m.Kind == sample.Container {
 				return "ctr"
 			}
 			return string(m.Kind)
 		}),
 		words("STATE", 'S', 7, 3, func(m *M) string { return m.State }),
-		{title: "CPUS", key: 'V', width: 4, rank: 4, most: true,
+		{title: "CPUS", key: 'V', width: 6, rank: 4, most: true,
 			value: func(b []byte, m *M) []byte { return limitCPUs(b, m) },
 			order: func(a, b *M) int { return cmp.Compare(a.CPUs, b.CPUs) }},
 		{title: "CPU%", key: 'C', width: 6, rank: 0, most: true,
@@ -59,7 +59,7 @@ func machineColumns() []column[sample.Machine] {
 		amount("WR/s", 'W', 2, func(m *M) float64 { return m.WriteBytes }),
 		amount("RX/s", 'X', 1, func(m *M) float64 { return m.RxBytes }),
 		amount("TX/s", 'Y', 1, func(m *M) float64 { return m.TxBytes }),
-		{title: "PROC", key: 'H', width: 5, rank: 5, most: true,
+		{title: "PROC", key: 'H', width: 6, rank: 5, most: true,
 			value: func(b []byte, m *M) []byte { return strconv.AppendInt(b, int64(m.Processes), 10) },
 			order: func(a, b *M) int { return cmp.Compare(a.Processes, b.Processes) }},
 		words("BY", 'B', 10, 6, func(m *M) string { return m.By }),

@@ -64,7 +64,7 @@ func processColumns() []column[sample.Process] {
 		words("USER", 'U', 8, 3, func(p *P) string { return p.User }),
 		words("S", 'S', 2, 3, func(p *P) string { return p.State }),
 		whole("NI", 'I', 3, 5, func(p *P) int { return p.Nice }),
-		whole("THR", 'H', 4, 5, func(p *P) int { return p.Threads }),
+		whole("THR", 'H', 6, 5, func(p *P) int { return p.Threads }),
 		{title: "CPU%", key: 'C', width: 6, rank: 0, most: true,
 			value: func(b []byte, p *P) []byte { return percent(b, p.CPU) },
 			order: func(a, b *P) int { return cmp.Compare(a.CPU, b.CPU) }},

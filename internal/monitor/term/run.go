@@ -147,6 +147,11 @@ func (l *loop) handle(ev tcell.Event, ok bool) error {
 			}
 		case *tcell.EventError:
 			return fmt.Errorf("the terminal has gone: %s", ev.Error())
+		case *tcell.EventKey:
+			if ev.Key() == tcell.KeyCtrlL {
+				l.screen.Sync()
+			}
+			l.view.event(ev)
 		default:
 			l.view.event(ev)
 		}
@@ -187,6 +192,9 @@ type delivery struct {
 	err    error
 }
 
+// firstRates is how long after the first pass the second is, as the first has no rates.
+const firstRates = time.Second / 2
+
 // pump asks the source at each interval, until it fails or ctx ends. A source that
 // panics has failed: the terminal must be left whole.
 func pump(ctx context.Context, source Source, interval time.Duration, paces <-chan time.Duration, out chan<- delivery) {
@@ -208,12 +216,17 @@ func pump(ctx context.Context, source Source, interval time.Duration, paces <-ch
 		if err != nil {
 			return
 		}
+		wait := interval
+		if s != nil && s.Interval == 0 {
+			wait = min(interval, firstRates)
+		}
 		for waiting := true; waiting; {
-			timer := time.NewTimer(time.Until(began.Add(interval)))
+			timer := time.NewTimer(time.Until(began.Add(wait)))
 			select {
 			case <-timer.C:
 				waiting = false
 			case interval = <-paces:
+				wait = interval
 			case <-ctx.Done():
 				timer.Stop()
 				return

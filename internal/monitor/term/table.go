@@ -56,13 +56,14 @@ func (t *table[T, K]) compare(a, b *T) int {
 
 func (t *table[T, K]) arrange() { slices.SortFunc(t.rows, t.compare) }
 
-// sortBy sorts by a column; by the one that it is already, the other way round.
+// sortBy sorts by a column; by the one that it is already, the other way round. What
+// stands first then is what was asked for, so it comes into sight.
 func (t *table[T, K]) sortBy(column int) {
 	if t.sort == column {
-		t.reverse = !t.reverse
+		t.turn()
 		return
 	}
-	t.sort, t.reverse = column, false
+	t.sort, t.reverse, t.offset = column, false, 0
 }
 
 // sortKey sorts by the column with the key, if there is one.
@@ -78,7 +79,7 @@ func (t *table[T, K]) sortKey(key rune) bool {
 
 // sortNext sorts by the column beside.
 func (t *table[T, K]) sortNext(by int) {
-	t.sort, t.reverse = (t.sort+by+len(t.columns))%len(t.columns), false
+	t.sortBy((t.sort + by + len(t.columns)) % len(t.columns))
 }
 
 // at is the place of the chosen row, -1 if it is not there.
@@ -238,7 +239,7 @@ func (t *table[T, K]) cell(g *grid, y int, s span, at int) {
 // click takes a click: on the heading it sorts, on a row it chooses. It says whether
 // the order has changed, and whether the click was here at all.
 func (t *table[T, K]) click(x, y int) (resort, here bool) {
-	if !t.covers(y) && y != t.top-1 || len(t.spans) == 0 {
+	if !t.covers(y) {
 		return false, false
 	}
 	if y == t.top-1 {
@@ -265,7 +266,7 @@ func (t *table[T, K]) hide() { t.top, t.height, t.spans = 0, 0, t.spans[:0] }
 // covers says whether a line of the screen is the table's.
 func (t *table[T, K]) covers(y int) bool { return t.height > 0 && y >= t.top-1 && y < t.top+t.height }
 
-func (t *table[T, K]) turn() { t.reverse = !t.reverse }
+func (t *table[T, K]) turn() { t.reverse, t.offset = !t.reverse, 0 }
 
 func (t *table[T, K]) clearChoice() { t.has, t.follow = false, false }
 

@@ -186,6 +186,7 @@ func (v *view) helpText() []item {
 		{"p Space", "pause, go on"},
 		{"+ -", "longer and shorter interval"},
 		{"mouse", "click a heading to sort, a row to choose it; the wheel scrolls"},
+		{"Ctrl-L", "draw the screen again, after something else has written on it"},
 		{"q Ctrl-C", "quit"},
 		{"Sort processes", ""},
 	}

@@ -68,14 +68,14 @@ func (f *feed) Renice(pid int, _ time.Time, nice int) error {
 	return syscall.Setpriority(syscall.PRIO_PROCESS, pid, nice)
 }
 
-// bomb is a screen that blows up while drawing.
+// bomb is a screen that blows up when the first sample is drawn.
 type bomb struct {
 	tcell.Screen
 	n int
 }
 
 func (b *bomb) Show() {
-	if b.n++; b.n > 2 {
+	if b.n++; b.n > 1 {
 		panic("the screen")
 	}
 	b.Screen.Show()
@@ -99,12 +99,6 @@ func session() error {
 	if err != nil {
 		return err
 	}
-	go func() { // something new to show
-		for range 5 {
-			_ = screen.PostEvent(tcell.NewEventResize(80, 24))
-			time.Sleep(50 * time.Millisecond)
-		}
-	}()
 	return show(ctx, &bomb{Screen: screen}, &c)
 }
 

@@ -57,7 +57,7 @@ type view struct {
 	wrong   bool // the message is an error
 	quit    bool
 	pasting bool
-	pressed bool // a mouse button
+	held    bool // the mouse button
 
 	// Memory used again with every drawing.
 	b     []byte

@@ -131,6 +131,7 @@ func TestEverySizeShowsWhatMatters(t *testing.T) {
 		for _, cores := range []int{1, 4, 64, 512} {
 			b := newBench(t, size[0], size[1], busy(cores, 2000, 3))
 			b.wants("hyper1", "CPU", "PID", "CPU%", "COMMAND", "prog0", "? help")
+			b.wantPIDs("whole rows", "100", "101")
 			if size[0] >= 80 {
 				b.wants("up 3d 3:00", "Disks", "Network", "web2", "Mem", "24.0G/64.0G", "psi cpu", "not root", "load 1.25")
 			}
@@ -207,7 +208,7 @@ func TestTextIsCutByWidth(t *testing.T) {
 		want string
 	}{
 		{"abc", 3, "abc"}, {"abcd", 3, "ab~"}, {"\u65e5\u672c", 4, "\u65e5\u672c"}, {"\u65e5\u672c", 3, "\u65e5~"}, {"a\u65e5", 2, "a~"},
-		{"e\u0301e", 2, "e\u0301e"}, {"\x01", 4, `\x01`}, {"\x01", 3, "~"}, {"", 3, ""}, {"ab", 0, ""},
+		{"e\u0301e", 2, "e\u0301e"}, {"\x01", 4, `\x01`}, {"\x01", 3, "~"}, {"\u65e5", 1, "~"}, {"", 3, ""}, {"ab", 0, ""},
 	} {
 		g.clear(10, 1)
 		g.text(0, 0, test.room, test.text, plain)
@@ -217,6 +218,40 @@ func TestTextIsCutByWidth(t *testing.T) {
 		}
 		if s := strings.TrimRight(got.String(), " "); s != test.want {
 			t.Errorf("%q in %d cells is %q, not %q", test.text, test.room, s, test.want)
+		}
+	}
+}
+
+// Half of a wide character is nothing: what is put over a half takes the other away.
+func TestHalvesOfWideCharacters(t *testing.T) {
+	for x, want := range map[int]string{1: " x b", 2: "  xb", 3: " \u65e5x"} {
+		var g grid
+		g.clear(4, 1)
+		g.text(1, 0, 3, "\u65e5b", plain)
+		g.ascii(x, 0, 'x', plain)
+		var got strings.Builder
+		for _, c := range g.next {
+			got.WriteString(c.text)
+		}
+		if got.String() != want {
+			t.Errorf("x over cell %d makes %q, not %q", x, got.String(), want)
+		}
+	}
+}
+
+func TestNumbersAreNeverCut(t *testing.T) {
+	var g grid
+	g.clear(10, 1)
+	g.right(0, 0, 4, []byte("12345"), plain)
+	if got := g.next[0].text + g.next[3].text; got != "##" {
+		t.Errorf("five digits in four cells show %q", got)
+	}
+	for _, v := range []float64{0, 0.4, 999.4, 999.6, 1023, 1024, 99.96 * 1024, 1e6, 1e9, 1e15, 1.8e19, 1e300, -1} {
+		if s := size(nil, v); len(s) > 5 {
+			t.Errorf("size of %g is %q, over five characters", v, s)
+		}
+		if s := percent(nil, v); len(s) > 5 {
+			t.Errorf("per cent of %g is %q, over five characters", v, s)
 		}
 	}
 }
