@@ -70,7 +70,7 @@ func show(ctx context.Context, screen tcell.Screen, c *Config) error {
 	defer stop()
 	l := &loop{screen: screen, view: newView(c), styles: styles(c.NoColor),
 		events: make(chan tcell.Event, 64), samples: make(chan delivery), results: make(chan result, 1), paces: make(chan time.Duration, 1)}
-	go screen.ChannelEvents(l.events, ctx.Done())
+	go screen.ChannelEvents(l.events, nil) // until Fini
 	go pump(ctx, c.Source, c.Interval, l.paces, l.samples)
 	l.view.do = func(action func() result) {
 		go l.act(ctx, action)
@@ -103,9 +103,16 @@ type loop struct {
 	samples chan delivery
 	results chan result
 	paces   chan time.Duration
+	last    time.Time   // when a sample came
+	late    *time.Timer // says that none comes any more
 }
 
+// patience is how long no sample may come before that is said.
+func (l *loop) patience() time.Duration { return max(3*l.view.interval, time.Second) }
+
 func (l *loop) run(ctx context.Context) error {
+	l.last, l.late = time.Now(), time.NewTimer(l.patience())
+	defer l.late.Stop()
 	for {
 		l.draw()
 		interval := l.view.interval
@@ -116,7 +123,12 @@ func (l *loop) run(ctx context.Context) error {
 			if d.err != nil {
 				return d.err
 			}
+			l.last, l.view.late = time.Now(), 0
+			l.late.Reset(l.patience())
 			l.view.take(d.sample)
+		case <-l.late.C:
+			l.view.late = time.Since(l.last)
+			l.late.Reset(time.Second)
 		case r := <-l.results:
 			l.view.done(r)
 		case ev, ok := <-l.events:
@@ -133,6 +145,7 @@ func (l *loop) run(ctx context.Context) error {
 			default:
 			}
 			l.paces <- l.view.interval
+			l.late.Reset(l.patience())
 		}
 	}
 }

@@ -41,10 +41,14 @@ type feed struct {
 	n    atomic.Int64
 }
 
-func (f *feed) Next(context.Context) (*sample.Sample, error) {
+func (f *feed) Next(ctx context.Context) (*sample.Sample, error) {
 	n := f.n.Add(1)
 	if n > 2 && f.end == "error" {
 		return nil, errors.New("the server of samples is gone")
+	}
+	if n > 2 && f.end == "stall" {
+		<-ctx.Done()
+		return nil, ctx.Err()
 	}
 	if n > 2 && f.end == "sourcepanic" {
 		panic("the source")
@@ -276,7 +280,7 @@ func TestEveryEndRestoresTheTerminal(t *testing.T) {
 		code int
 		says string
 	}{
-		"ctrlc": {0, ""}, "sigterm": {1, "context canceled"}, "error": {1, "the server of samples is gone"},
+		"ctrlc": {0, ""}, "stall": {0, ""}, "sigterm": {1, "context canceled"}, "error": {1, "the server of samples is gone"},
 		"sourcepanic": {1, "a fault of Sarn: the source"}, "panic": {2, "panic: the screen"},
 	} {
 		t.Run(end, func(t *testing.T) {
@@ -286,6 +290,9 @@ func TestEveryEndRestoresTheTerminal(t *testing.T) {
 			case "ctrlc":
 				p.awaits("prog0")
 				p.keys("C-c")
+			case "stall":
+				p.awaits("no sample for 2s")
+				p.keys("q")
 			case "sigterm":
 				p.awaits("prog0")
 				shell := strings.TrimSpace(p.tmux("display-message", "-p", "#{pane_pid}"))

@@ -53,6 +53,7 @@ type view struct {
 	ended   bool // the one in full is gone; what is shown is its last sample
 
 	prompt  *prompt
+	late    time.Duration // without a sample, 0 as long as they come
 	message string
 	wrong   bool // the message is an error
 	quit    bool
@@ -68,6 +69,7 @@ type view struct {
 
 // result is what became of an action, for the status line.
 type result struct {
+	late    time.Duration // without a sample, 0 as long as they come
 	message string
 	wrong   bool
 }
@@ -209,9 +211,18 @@ func (v *view) status() {
 		v.g.text(v.g.text(0, y, v.g.w, "error: ", bad), y, v.g.w, v.message, bad)
 	case v.message != "":
 		v.g.text(0, y, v.g.w, v.message, strong)
+	case v.late > 0:
+		v.lateness(y)
 	default:
 		v.hints(y)
 	}
+}
+
+func (v *view) lateness(y int) {
+	w := v.line(0, y)
+	w.text("no sample for ", bad)
+	w.bytes(append(number(v.b[:0], v.late.Seconds(), 0), 's'), bad)
+	w.text(": what is shown is from before; q quits", bad)
 }
 
 func (v *view) hints(y int) {
