@@ -33,9 +33,9 @@ func (m *meter) WindowSize() (tcell.WindowSize, error) {
 	return tcell.WindowSize{Width: 80, Height: 24}, nil
 }
 
-// What goes over the line is what has changed: nothing for nothing, little for a quiet
-// machine, and never more than the whole screen.
-func TestBytesOfARefresh(t *testing.T) {
+// metered is a loop on a real tcell screen, whose terminal is a meter.
+func metered(t testing.TB) (*loop, *meter) {
+	t.Helper()
 	m := &meter{closed: make(chan struct{})}
 	info, err := tcell.LookupTerminfo("xterm-256color")
 	if err != nil {
@@ -48,8 +48,14 @@ func TestBytesOfARefresh(t *testing.T) {
 	if err := screen.Init(); err != nil {
 		t.Fatal(err)
 	}
-	defer screen.Fini()
-	l := &loop{screen: screen, styles: styles(false), view: newView(&Config{Interval: 2 * time.Second})}
+	t.Cleanup(screen.Fini)
+	return &loop{screen: screen, styles: styles(false), view: newView(&Config{Interval: 2 * time.Second})}, m
+}
+
+// What goes over the line is what has changed: nothing for nothing, little for a quiet
+// machine, and never more than the whole screen.
+func TestBytesOfARefresh(t *testing.T) {
+	l, m := metered(t)
 	s := busy(8, 1000, 3)
 	l.view.take(s)
 	refresh := func() int64 {
@@ -96,5 +102,17 @@ func TestRefreshAllocatesLittle(t *testing.T) {
 	t.Logf("%.0f allocations", got)
 	if got > 100 {
 		t.Errorf("a refresh allocates %.0f times", got)
+	}
+}
+
+func BenchmarkRefresh(b *testing.B) {
+	l, _ := metered(b)
+	s := busy(8, 1000, 3)
+	next := moved(s, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		s, next = next, s
+		l.view.take(s)
+		l.draw()
 	}
 }

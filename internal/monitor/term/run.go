@@ -120,6 +120,9 @@ func (l *loop) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case d := <-l.samples:
+			if ctx.Err() != nil { // then the source's error says no more than that
+				return ctx.Err()
+			}
 			if d.err != nil {
 				return d.err
 			}
