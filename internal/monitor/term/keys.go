@@ -123,7 +123,7 @@ func (v *view) letter(r rune) {
 func (v *view) moveKey(ev *tcell.EventKey) {
 	switch ev.Key() {
 	case tcell.KeyUp:
-		if v.mode == both && !v.onMachines && v.processes.at() <= 0 && v.processes.has && len(v.machines.rows) > 0 {
+		if v.mode == both && !v.onMachines && v.processes.at() <= 0 && v.processes.has && v.machines.height > 0 {
 			v.onMachines = true // from the first process to the last machine
 			v.machines.choose(len(v.machines.rows) - 1)
 			return

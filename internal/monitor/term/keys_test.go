@@ -189,6 +189,12 @@ func TestMachinesAreRows(t *testing.T) {
 	b.lacks("prog0")
 	b.key("A", "R", "v")
 	b.wants("prog0", "web0")
+	// Without room for machines, keys never go to one that is not in sight.
+	b.sim.SetSize(80, 8)
+	b.draw()
+	b.lacks("web0")
+	b.key(tcell.KeyHome, tcell.KeyUp, "k")
+	b.wants("signal for 100 prog0:")
 }
 
 func TestOneProcessInFull(t *testing.T) {

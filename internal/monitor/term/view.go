@@ -101,8 +101,9 @@ func (v *view) focused() rows {
 	return v.processes
 }
 
+// machinesFocused: with both tables, machines that have no room get no keys.
 func (v *view) machinesFocused() bool {
-	return v.mode == machinesOnly || (v.mode == both && v.onMachines && len(v.machines.rows) > 0)
+	return v.mode == machinesOnly || (v.mode == both && v.onMachines && v.machines.height > 0)
 }
 
 // take takes a new sample, or keeps it for later while paused.
@@ -156,8 +157,6 @@ func (v *view) pause() {
 // draw draws everything into the grid, which becomes w by h.
 func (v *view) draw(w, h int) {
 	v.g.clear(w, h)
-	v.processes.hide()
-	v.machines.hide()
 	switch {
 	case v.page == help:
 		v.text(v.helpText())
@@ -176,6 +175,8 @@ func (v *view) draw(w, h int) {
 // overview draws from the top what matters most: where there is no room, panels go
 // first, and some rows of a table and the status line always stay.
 func (v *view) overview() {
+	v.processes.hide()
+	v.machines.hide()
 	h := v.g.h - 1 // without the status line
 	y := v.header(h - min(max(h/3, 3), h))
 	y = v.panels(y, h-y-max(h/2, 6))
@@ -190,14 +191,15 @@ func (v *view) overview() {
 	case v.mode == both && len(v.machines.rows) > 0 && left >= 5:
 		machineRows = min(len(v.machines.rows)+1, max(left/3, 2))
 	}
+	focused := v.mode == machinesOnly || (v.onMachines && machineRows > 0)
 	if machineRows > 0 {
-		v.machines.draw(&v.g, y, machineRows, v.machinesFocused())
+		v.machines.draw(&v.g, y, machineRows, focused)
 	}
 	if v.mode == machinesOnly && len(v.sample.Machines) == 0 {
 		v.g.text(0, y+1, v.g.w, "No VM and no container was found here.", dim)
 	}
 	if left > machineRows {
-		v.processes.draw(&v.g, y+machineRows, left-machineRows, !v.machinesFocused())
+		v.processes.draw(&v.g, y+machineRows, left-machineRows, !focused)
 	}
 }
 
