@@ -69,7 +69,6 @@ type view struct {
 
 // result is what became of an action, for the status line.
 type result struct {
-	late    time.Duration // without a sample, 0 as long as they come
 	message string
 	wrong   bool
 }
