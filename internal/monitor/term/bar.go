@@ -28,6 +28,7 @@ func (g *grid) bar(x, y, w int, parts []part, label []byte) {
 		}
 	}
 	if len(label) < inside {
+		g.ascii(x+inside-len(label), y, ' ', plain)
 		g.right(x+1, y, inside, label, strong)
 	}
 }

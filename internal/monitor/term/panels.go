@@ -108,7 +108,12 @@ func disks(all []sample.Disk) panel {
 
 func interfaces(all []sample.Interface) panel {
 	return panel{"Network", "RX/s   TX/s err drop ", len(all),
-		func(i int) float64 { return all[i].RxBytes + all[i].TxBytes },
+		func(i int) float64 {
+			if !all[i].Up {
+				return -1
+			}
+			return all[i].RxBytes + all[i].TxBytes
+		},
 		func(i int) string { return all[i].Name },
 		func(b []byte, i int) ([]byte, look) {
 			n := &all[i]
