@@ -1,0 +1,253 @@
+package term
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/gdamore/tcell/v2"
+
+	"sarn/internal/monitor/sample"
+)
+
+// Source gives samples. Run asks for one at each interval; Next may take as long as it
+// wants, and may wait until there is a newer one. What it has given it must not change
+// any more. An error ends Run, so a source that can connect again does that by itself.
+type Source interface {
+	Next(ctx context.Context) (*sample.Sample, error)
+}
+
+// Config is what Run needs.
+type Config struct {
+	Source   Source
+	Actions  Actions       // nil: nothing can be changed
+	Interval time.Duration // between passes at the start; 0 is 2 s
+	In, Out  *os.File      // the terminal
+	Term     string        // its type, $TERM
+	NoColor  bool          // https://no-color.org
+	Version  string        // of Sarn, for the help
+}
+
+// Run shows the source's samples until a person quits (nil), the source or the terminal
+// fails, or ctx ends (its error). The terminal is as before when it returns, or panics.
+// To have that at SIGTERM too, let it end ctx.
+func Run(ctx context.Context, c Config) error {
+	if c.Term == "" || c.Term == "dumb" {
+		return fmt.Errorf("this terminal (TERM=%q) cannot place text on the screen: use another one, or print once without it", c.Term)
+	}
+	info, err := tcell.LookupTerminfo(c.Term)
+	if err != nil {
+		return fmt.Errorf("nothing is known about this terminal (TERM=%q): try TERM=xterm, or install the package ncurses-term", c.Term)
+	}
+	tty, err := newTTY(c.In, c.Out)
+	if err != nil {
+		return err
+	}
+	// In a locale that tcell does not know, characters beyond ASCII become "?".
+	tcell.SetEncodingFallback(tcell.EncodingFallbackASCII)
+	screen, err := tcell.NewTerminfoScreenFromTtyTerminfo(tty, info)
+	if err != nil {
+		return fmt.Errorf("terminal: %w", err)
+	}
+	return show(ctx, screen, &c)
+}
+
+// show runs the view on a screen.
+func show(ctx context.Context, screen tcell.Screen, c *Config) error {
+	if c.Interval <= 0 {
+		c.Interval = 2 * time.Second
+	}
+	if err := screen.Init(); err != nil {
+		return fmt.Errorf("terminal: %w", err)
+	}
+	defer screen.Fini()
+	screen.EnableMouse(tcell.MouseButtonEvents)
+	screen.EnablePaste()
+
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	l := &loop{screen: screen, view: newView(c), styles: styles(c.NoColor),
+		events: make(chan tcell.Event, 64), samples: make(chan delivery), results: make(chan result, 1), paces: make(chan time.Duration, 1)}
+	go screen.ChannelEvents(l.events, nil) // until Fini
+	go pump(ctx, c.Source, c.Interval, l.paces, l.samples)
+	l.view.do = func(action func() result) {
+		go l.act(ctx, action)
+	}
+	return l.run(ctx)
+}
+
+// act runs an action and hands its result to the loop. One that panics has failed: the
+// terminal must be left whole.
+func (l *loop) act(ctx context.Context, action func() result) {
+	r := result{wrong: true}
+	defer func() {
+		if p := recover(); p != nil {
+			r.message = fmt.Sprintf("that failed, which is a fault of Sarn: %v", p)
+		}
+		select {
+		case l.results <- r:
+		case <-ctx.Done():
+		}
+	}()
+	r = action()
+}
+
+// loop is Run's: what it waits for, and the state.
+type loop struct {
+	screen  tcell.Screen
+	view    *view
+	styles  [looks]tcell.Style
+	events  chan tcell.Event
+	samples chan delivery
+	results chan result
+	paces   chan time.Duration
+	last    time.Time   // when a sample came
+	late    *time.Timer // says that none comes any more
+}
+
+// patience is how long no sample may come before that is said.
+func (l *loop) patience() time.Duration { return max(3*l.view.interval, time.Second) }
+
+func (l *loop) run(ctx context.Context) error {
+	l.last, l.late = time.Now(), time.NewTimer(l.patience())
+	defer l.late.Stop()
+	for {
+		l.draw()
+		interval := l.view.interval
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case d := <-l.samples:
+			if ctx.Err() != nil { // then the source's error says no more than that
+				return ctx.Err()
+			}
+			if d.err != nil {
+				return d.err
+			}
+			l.last, l.view.late = time.Now(), 0
+			l.late.Reset(l.patience())
+			l.view.take(d.sample)
+		case <-l.late.C:
+			l.view.late = time.Since(l.last)
+			l.late.Reset(time.Second)
+		case r := <-l.results:
+			l.view.done(r)
+		case ev, ok := <-l.events:
+			if err := l.handle(ev, ok); err != nil {
+				return err
+			}
+		}
+		if l.view.quit {
+			return nil
+		}
+		if l.view.interval != interval {
+			select { // the latest counts
+			case <-l.paces:
+			default:
+			}
+			l.paces <- l.view.interval
+			l.late.Reset(l.patience())
+		}
+	}
+}
+
+// handle takes an event and those that wait behind it, as a wheel sends many.
+func (l *loop) handle(ev tcell.Event, ok bool) error {
+	for {
+		switch ev := ev.(type) {
+		case nil:
+			if !ok {
+				return errors.New("the terminal has gone")
+			}
+		case *tcell.EventError:
+			return fmt.Errorf("the terminal has gone: %s", ev.Error())
+		case *tcell.EventKey:
+			if ev.Key() == tcell.KeyCtrlL {
+				l.screen.Sync()
+			}
+			l.view.event(ev)
+		default:
+			l.view.event(ev)
+		}
+		if l.view.quit {
+			return nil
+		}
+		select {
+		case ev, ok = <-l.events:
+		default:
+			return nil
+		}
+	}
+}
+
+// draw brings the screen to what the view is now. It sends nothing if nothing differs.
+func (l *loop) draw() {
+	v := l.view
+	w, h := l.screen.Size()
+	if w < 1 || h < 1 {
+		return
+	}
+	v.draw(w, h)
+	changed := v.g.flush(l.screen, &l.styles)
+	if v.prompt != nil && v.prompt.cursor >= 0 {
+		l.screen.ShowCursor(v.prompt.cursor, h-1)
+		changed = true
+	} else {
+		l.screen.HideCursor()
+	}
+	if changed {
+		l.screen.Show()
+	}
+}
+
+// delivery is what a source has given.
+type delivery struct {
+	sample *sample.Sample
+	err    error
+}
+
+// firstRates is how long after the first pass the second is, as the first has no rates.
+const firstRates = time.Second / 2
+
+// pump asks the source at each interval, until it fails or ctx ends. A source that
+// panics has failed: the terminal must be left whole.
+func pump(ctx context.Context, source Source, interval time.Duration, paces <-chan time.Duration, out chan<- delivery) {
+	give := func(d delivery) {
+		select {
+		case out <- d:
+		case <-ctx.Done():
+		}
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			give(delivery{err: fmt.Errorf("taking a sample failed, which is a fault of Sarn: %v", p)})
+		}
+	}()
+	for {
+		began := time.Now()
+		s, err := source.Next(ctx)
+		give(delivery{s, err})
+		if err != nil {
+			return
+		}
+		wait := interval
+		if s != nil && s.Interval == 0 {
+			wait = min(interval, firstRates)
+		}
+		for waiting := true; waiting; {
+			timer := time.NewTimer(time.Until(began.Add(wait)))
+			select {
+			case <-timer.C:
+				waiting = false
+			case interval = <-paces:
+				wait = interval
+			case <-ctx.Done():
+				timer.Stop()
+				return
+			}
+			timer.Stop()
+		}
+	}
+}
