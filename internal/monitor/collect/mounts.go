@@ -26,6 +26,7 @@ const (
 // stuck as there are dead mounts, and no pass ever is.
 type mounts struct {
 	path   string // of mountinfo
+	watch  int    // a descriptor of it, -1 before the first round
 	kicks  chan struct{}
 	first  chan struct{} // closed after the first round, or the first that hangs
 	once   sync.Once
@@ -37,6 +38,7 @@ type mounts struct {
 	turn    int       // of the goroutine that asks; those before end when they can
 	busy    time.Time // since when it waits for an answer; zero if it does not
 	started bool
+	closed  bool
 }
 
 type mount struct {
@@ -47,7 +49,7 @@ type mount struct {
 
 func newMounts(proc string) *mounts {
 	return &mounts{
-		path: proc + "/self/mountinfo", kicks: make(chan struct{}, 1), first: make(chan struct{}),
+		path: proc + "/self/mountinfo", watch: -1, kicks: make(chan struct{}, 1), first: make(chan struct{}),
 		statfs: unix.Statfs, known: map[string]*mount{},
 	}
 }
@@ -94,12 +96,13 @@ func (m *mounts) answer() []sample.Filesystem {
 
 func (m *mounts) close() {
 	m.mu.Lock()
-	m.turn++
-	m.mu.Unlock()
+	defer m.mu.Unlock()
+	m.closed = true
 	close(m.kicks)
 }
 
 func (m *mounts) work(turn int) {
+	defer m.leave(turn)
 	for range m.kicks {
 		for _, at := range m.list() {
 			if !m.ask(turn, at) {
@@ -110,8 +113,21 @@ func (m *mounts) work(turn int) {
 	}
 }
 
-// list reads what is mounted, and returns where.
+// leave gives the descriptor back when the collector is closed.
+func (m *mounts) leave(turn int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed && m.watch >= 0 && m.turn == turn {
+		_ = unix.Close(m.watch)
+		m.watch = -1
+	}
+}
+
+// list returns where file systems are mounted. It reads that when it has changed.
 func (m *mounts) list() []string {
+	if !m.changed() {
+		return m.order
+	}
 	text, err := os.ReadFile(m.path)
 	if err != nil {
 		return nil
@@ -131,6 +147,20 @@ func (m *mounts) list() []string {
 	}
 	maps.DeleteFunc(m.known, func(at string, _ *mount) bool { return found[at] == nil })
 	return m.order
+}
+
+// changed reports whether something was mounted or unmounted since the last call, as the
+// kernel tells who polls mountinfo: proc_pid_mounts(5).
+func (m *mounts) changed() bool {
+	if m.watch < 0 {
+		fd, err := unix.Open(m.path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err == nil {
+			m.watch = fd
+		}
+		return err == nil
+	}
+	n, err := unix.Poll([]unix.PollFd{{Fd: int32(m.watch), Events: unix.POLLPRI}}, 0)
+	return err != nil || n > 0
 }
 
 // ask asks one file system, unless somebody waits for its answer already. It reports
