@@ -89,6 +89,25 @@ func sleepers(t testing.TB, n int) {
 	if _, err := out.Read(make([]byte, 8)); err != nil {
 		t.Fatal(err)
 	}
+	c, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for end := time.Now().Add(10 * time.Second); commands(pass(t, c), "sleep 1000") < n; { // forked, and not all run yet
+		if time.Now().After(end) {
+			t.Fatalf("%d processes do not start", n)
+		}
+	}
+}
+
+func commands(s *sample.Sample, command string) (n int) {
+	for _, p := range s.Processes {
+		if p.Command == command {
+			n++
+		}
+	}
+	return n
 }
 
 func cpuTime(who int) time.Duration {

@@ -55,7 +55,7 @@ func (c *Collector) identify(p *process) {
 
 // once reads a file of a process without keeping it.
 func (c *Collector) once(pid int, name string) ([]byte, error) {
-	fd, err := c.open(pid, name)
+	fd, err := c.open(pid, name, unix.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
@@ -94,8 +94,7 @@ func sameCommand(command string, args []byte) bool {
 
 // readUser asks who owns the process's directory: its effective user.
 func (c *Collector) readUser(p *process) {
-	var b [64]byte
-	fd, err := openAt(c.dir.fd, path(b[:0]).number(p.pid), unix.O_PATH|unix.O_DIRECTORY)
+	fd, err := c.open(p.pid, "", unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
 		return
 	}
@@ -148,14 +147,10 @@ func (u *users) name(uid uint32) string {
 func (c *Collector) missing(s *sample.Sample) []sample.Missing {
 	list := []sample.Missing{{What: "network rates of processes", Why: "/proc counts traffic by interface, not by process"}}
 	if c.readDenied > 0 {
-		list = append(list, sample.Missing{
-			What: "disk rates of " + strconv.Itoa(c.readDenied) + " processes", Why: "they are other users'", Help: "run as root",
-		})
+		list = append(list, denied("disk rates", c.readDenied, "processes"))
 	}
 	if c.fdsDenied > 0 {
-		list = append(list, sample.Missing{
-			What: "network interfaces of " + strconv.Itoa(c.fdsDenied) + " machines", Why: "they are other users'", Help: "run as root",
-		})
+		list = append(list, denied("network interfaces", c.fdsDenied, "VMs"))
 	}
 	if s.Pressure == nil {
 		list = append(list, sample.Missing{
@@ -163,4 +158,12 @@ func (c *Collector) missing(s *sample.Sample) []sample.Missing {
 		})
 	}
 	return list
+}
+
+func denied(what string, count int, of string) sample.Missing {
+	m := sample.Missing{What: what + " (" + of + ": " + strconv.Itoa(count) + ")", Why: "other users' are not shown to this one", Help: "run as root"}
+	if os.Geteuid() == 0 {
+		m.Why, m.Help = "the kernel protects them even from this root", ""
+	}
+	return m
 }

@@ -86,7 +86,7 @@ func (c *Collector) readMachines(s *sample.Sample) {
 			continue
 		}
 		if b := c.machines.containers[p.machine]; b != nil {
-			b.take(p, c.pageSize)
+			b.take(p)
 			row.Machine = p.machine
 		}
 	}
@@ -128,10 +128,10 @@ func nameVMs(vms []*process) {
 	}
 }
 
-func (b *box) take(p *process, pageSize uint64) {
+func (b *box) take(p *process) {
 	b.count++
 	b.cpu += p.cpu
-	b.resident += p.stat.pages * pageSize
+	b.resident += p.memory.resident
 	b.io.read, b.io.write = plus(b.io.read, p.ioRates.read), plus(b.io.write, p.ioRates.write)
 	if b.first == nil || p.stat.start < b.first.stat.start {
 		b.first = p

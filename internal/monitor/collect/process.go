@@ -23,7 +23,7 @@ type process struct {
 	io      ioCounters
 	knowsIO bool // io is of an earlier pass
 	noIO    bool // the kernel does not let this user
-	shared  uint64
+	memory  memory
 	ioRates ioRates
 	cpu     float64 // in this pass, in CPUs
 
@@ -40,6 +40,9 @@ const (
 	fileIO
 	fileStatm
 )
+
+// memory is in bytes.
+type memory struct{ resident, shared uint64 }
 
 type ioCounters struct{ read, write uint64 }
 
@@ -89,10 +92,17 @@ func scanStat(line []byte) (name []byte, s stat, ok bool) {
 	return line[open+1 : end], s, len(pages) > 0
 }
 
-// open opens a file of a process.
-func (c *Collector) open(pid int, name string) (int, error) {
+// open opens a file of a process, and the process's directory if name is empty. When the
+// program has run out of descriptors it gives back some of those that are kept.
+func (c *Collector) open(pid int, name string, flags int) (int, error) {
 	var b [64]byte
-	return openAt(c.dir.fd, path(b[:0]).number(pid).name(name), unix.O_RDONLY)
+	p := path(b[:0]).number(pid).name(name)
+	fd, err := openAt(c.dir.fd, p, flags)
+	if errors.Is(err, unix.EMFILE) {
+		c.shrink()
+		fd, err = openAt(c.dir.fd, p, flags)
+	}
+	return fd, err
 }
 
 // readOf reads a file of a process, by the descriptor that is kept or one to keep.
@@ -100,11 +110,7 @@ func (c *Collector) readOf(p *process, file int, name string) ([]byte, error) {
 	if fd := p.kept[file]; fd >= 0 {
 		return c.buf.one(fd)
 	}
-	fd, err := c.open(p.pid, name)
-	if errors.Is(err, unix.EMFILE) {
-		c.shrink()
-		fd, err = c.open(p.pid, name)
-	}
+	fd, err := c.open(p.pid, name, unix.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
@@ -223,12 +229,12 @@ func (c *Collector) readProcess(pid int) *process {
 		p.start = c.boot.Add(time.Duration(now.start) * (time.Second / ticksPerSecond))
 	}
 	// A young process may run another program or become another user under the same name.
-	if changed || p.age < 3 || (c.pass+uint64(pid))%rarely == 0 {
+	if changed || p.age < 3 || c.lookAgain(p) {
 		c.identify(p)
 	}
 	c.readCPU(p, before)
 	c.readIO(p)
-	c.readShared(p, before)
+	c.readResident(p, before)
 	return p
 }
 
@@ -280,25 +286,32 @@ func (c *Collector) readIO(p *process) {
 	p.ioRates = ioRates{c.per(before.read, now.read), c.per(before.write, now.write)}
 }
 
-// readShared reads what stat does not tell of the memory, when it may have changed.
-func (c *Collector) readShared(p *process, before stat) {
+// readResident reads what stat tells only roughly (the kernel's get_mm_counter), when it may
+// have changed.
+func (c *Collector) readResident(p *process, before stat) {
 	now := p.stat
-	same := now.pages == before.pages && now.virtual == before.virtual && now.minorFaults == before.minorFaults && now.majFaults == before.majFaults
 	if now.virtual == 0 {
-		p.shared = 0 // a kernel thread, or one that has ended
+		p.memory = memory{} // a kernel thread, or one that has ended
 		return
 	}
-	if same {
+	same := now.pages == before.pages && now.virtual == before.virtual && now.minorFaults == before.minorFaults && now.majFaults == before.majFaults
+	if same && !c.lookAgain(p) {
 		return
 	}
 	data, err := c.readOf(p, fileStatm, "/statm")
 	if err != nil {
+		p.memory = memory{now.pages * c.pageSize, p.memory.shared}
 		return
 	}
 	line := words(data)
-	line.skip(2)
-	p.shared = line.number() * c.pageSize
+	line.skip(1)
+	p.memory.resident = line.number() * c.pageSize
+	p.memory.shared = line.number() * c.pageSize
 }
+
+// lookAgain reports whether it is this process's turn to be looked at again without a
+// reason: a few are in each pass.
+func (c *Collector) lookAgain(p *process) bool { return (c.pass+uint64(p.pid))%rarely == 0 }
 
 func (c *Collector) row(p *process) sample.Process {
 	return sample.Process{
@@ -306,7 +319,7 @@ func (c *Collector) row(p *process) sample.Process {
 		User: p.user, Name: p.name, Command: p.command,
 		State: stateName(p.stat.state), Threads: p.stat.threads, Nice: p.stat.nice,
 		CPU: p.cpu, CPUTime: float64(p.stat.ticks) / ticksPerSecond,
-		Resident: p.stat.pages * c.pageSize, Virtual: p.stat.virtual, Shared: p.shared,
+		Resident: p.memory.resident, Virtual: p.stat.virtual, Shared: p.memory.shared,
 		ReadBytes: p.ioRates.read, WriteBytes: p.ioRates.write,
 		RxBytes: -1, TxBytes: -1,
 	}

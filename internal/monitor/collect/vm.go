@@ -70,7 +70,7 @@ func (c *Collector) readVM(p *process, m *sample.Machine) {
 	}
 	*m = sample.Machine{
 		ID: v.id, Kind: sample.VM, Name: v.guest.name, PID: p.pid, By: "qemu", State: "running",
-		CPUs: float64(v.guest.cpus), CPU: p.cpu, Memory: v.guest.memory, Used: p.stat.pages * c.pageSize,
+		CPUs: float64(v.guest.cpus), CPU: p.cpu, Memory: v.guest.memory, Used: p.memory.resident,
 		ReadBytes: p.ioRates.read, WriteBytes: p.ioRates.write, RxBytes: -1, TxBytes: -1,
 		Interfaces: slices.Clone(v.taps), Processes: 1,
 	}
@@ -136,7 +136,7 @@ func (c *Collector) findVCPUs(p *process) {
 		t := was[tid]
 		if t == nil {
 			t = &vcpu{number: number, tid: tid, fd: -1, first: true}
-			if fd, err := c.open(p.pid, file+"/stat"); err == nil {
+			if fd, err := c.open(p.pid, file+"/stat", unix.O_RDONLY); err == nil {
 				t.fd = fd
 			}
 		}
