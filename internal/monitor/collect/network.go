@@ -92,7 +92,7 @@ func scanLink(line words) (name []byte, c linkCounters, ok bool) {
 		if b != ':' {
 			continue
 		}
-		head := words(line[:i])
+		head := line[:i]
 		name = head.next()
 		rest := line[i+1:]
 		for j := range c.rx {
