@@ -137,6 +137,7 @@ func (a *app) topOnce(ctx context.Context, t *topFlags) error {
 			return err
 		}
 		t.pick(s)
+		escape(s)
 		if err := a.printSample(t, s, n == 0); err != nil {
 			return err
 		}

@@ -119,7 +119,7 @@ func (f field) text(s *sample.Sample, p *sample.Process) string {
 	case float64:
 		return fmt.Sprintf("%.6g", v)
 	default:
-		return printable(fmt.Sprint(v))
+		return fmt.Sprint(v)
 	}
 }
 

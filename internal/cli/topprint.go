@@ -16,6 +16,38 @@ import (
 // topRows is how many processes the table shows.
 const topRows = 20
 
+// escape makes what others have named harmless to read, in every form: processes, VMs and
+// mounts can be called anything.
+func escape(s *sample.Sample) {
+	for _, p := range []*string{&s.Host.Name, &s.Host.OS, &s.Host.Kernel, &s.Host.Model} {
+		*p = printable(*p)
+	}
+	for i := range s.Disks {
+		s.Disks[i].Name = printable(s.Disks[i].Name)
+	}
+	for i := range s.Filesystems {
+		f := &s.Filesystems[i]
+		f.Mount, f.Device, f.Type = printable(f.Mount), printable(f.Device), printable(f.Type)
+	}
+	for i := range s.Interfaces {
+		s.Interfaces[i].Name = printable(s.Interfaces[i].Name)
+	}
+	for i := range s.Sensors {
+		s.Sensors[i].Chip, s.Sensors[i].Label = printable(s.Sensors[i].Chip), printable(s.Sensors[i].Label)
+	}
+	for i := range s.Machines {
+		m := &s.Machines[i]
+		m.ID, m.Name, m.By = printable(m.ID), printable(m.Name), printable(m.By)
+		for j := range m.Interfaces {
+			m.Interfaces[j] = printable(m.Interfaces[j])
+		}
+	}
+	for i := range s.Processes {
+		p := &s.Processes[i]
+		p.User, p.Name, p.Command, p.Machine = printable(p.User), printable(p.Name), printable(p.Command), printable(p.Machine)
+	}
+}
+
 func (a *app) printSample(t *topFlags, s *sample.Sample, first bool) error {
 	switch t.output {
 	case topFormat(formatCSV):
@@ -149,7 +181,7 @@ func cut(s string, most int) string {
 func systemSheet(s *sample.Sample) *sheet {
 	out := &sheet{}
 	h := s.Host
-	out.line(h.Name, "%s, Linux %s, %d CPUs %s, up %s", h.OS, h.Kernel, h.CPUs, h.Model, s.Time.Sub(h.Boot).Round(time.Minute))
+	out.line(orElse(h.Name, "host"), "%s, Linux %s, %d CPUs %s, up %s", h.OS, h.Kernel, h.CPUs, h.Model, s.Time.Sub(h.Boot).Round(time.Minute))
 	c := s.CPU.Total
 	out.line("cpu", "%s busy: user %s, system %s, nice %s, irq %s, iowait %s, steal %s", percent(c.Busy()), percent(c.User),
 		percent(c.System), percent(c.Nice), percent(c.IRQ+c.SoftIRQ), percent(c.IOWait), percent(c.Steal))

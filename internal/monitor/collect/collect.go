@@ -107,11 +107,15 @@ func (c *Collector) Close() {
 	}
 }
 
-// Pass reads everything once. The sample is the caller's. It is an error if /proc/stat or
+// Pass reads everything once. The sample is the caller's. In the first pass all CPUs are
+// idle, as what they did is not known. It is an error if /proc/stat or
 // the list of processes cannot be read; whatever else is missing is left out.
 func (c *Collector) Pass() (*sample.Sample, error) {
 	now := time.Now()
-	s := &sample.Sample{Time: now.Round(0), Host: c.host}
+	s := &sample.Sample{
+		Time: now.Round(0), Host: c.host,
+		CPU: sample.CPU{Cores: []sample.Times{}}, Disks: []sample.Disk{}, Interfaces: []sample.Interface{},
+	}
 	c.rate = 0
 	if !c.last.IsZero() {
 		s.Interval = now.Sub(c.last).Seconds()

@@ -1,7 +1,6 @@
 package collect
 
 import (
-	"context"
 	"os"
 	"os/exec"
 	"slices"
@@ -58,7 +57,13 @@ func mustHave(t testing.TB, s *sample.Sample, pid int) *sample.Process {
 // start starts a program that ends with the test.
 func start(t testing.TB, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(context.Background(), name, args...)
+	cmd := exec.Command(name, args...)
+	launch(t, cmd)
+	return cmd
+}
+
+func launch(t testing.TB, cmd *exec.Cmd) {
+	t.Helper()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -67,25 +72,17 @@ func start(t testing.TB, name string, args ...string) *exec.Cmd {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		_ = cmd.Wait()
 	})
-	return cmd
 }
 
 // sleepers starts n processes that do nothing, by one fork each of one shell.
 func sleepers(t testing.TB, n int) {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", `i=0; while [ $i -lt `+itoa(n)+` ]; do sleep 1000 & i=$((i+1)); done; echo ready; wait`)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		_ = cmd.Wait()
-	})
+	launch(t, cmd)
 	if _, err := out.Read(make([]byte, 8)); err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func parseCgroupPath(path string) (container, bool) {
 			parent = parts[i-1]
 		}
 		by, name := parsePart(parent, part)
-		if by == "" {
+		if by == "" || name == "" {
 			continue
 		}
 		if strings.Contains(path, "kubepods") {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 
 	"sarn/internal/monitor/sample"
 )
@@ -153,7 +154,7 @@ func (c *Collector) readBox(id string, b *box) sample.Machine {
 		CPU: b.cpu, Used: b.resident, ReadBytes: b.io.read, WriteBytes: b.io.write, RxBytes: -1, TxBytes: -1,
 	}
 	c.readBoxNet(b, &m)
-	if c.machines.root == "" {
+	if c.machines.root == "" || strings.Contains(b.path, "/..") { // outside of what this process may see
 		return m
 	}
 	dir := c.machines.root + b.path

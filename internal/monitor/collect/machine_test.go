@@ -1,14 +1,18 @@
 package collect
 
 import (
+	"fmt"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"sarn/internal/monitor/sample"
 	"sarn/internal/netnstest"
@@ -22,23 +26,45 @@ func machineOf(s *sample.Sample, id string) *sample.Machine {
 	return &s.Machines[i]
 }
 
-// A guest that does nothing but loop, on a disk that it boots from, with a tap.
+// network makes a tap for a guest, and a disk to boot from, on which there is a loop.
+func network(t *testing.T) (disk string) {
+	t.Helper()
+	disk = filepath.Join(t.TempDir(), "disk")
+	boot := make([]byte, 512)
+	copy(boot, []byte{0xeb, 0xfe}) // jmp to itself
+	copy(boot[510:], []byte{0x55, 0xaa})
+	if err := os.WriteFile(disk, boot, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ip(t, "tuntap", "add", "tap7", "mode", "tap")
+	ip(t, "link", "set", "tap7", "addrgenmode", "none", "up")
+	ip(t, "address", "add", "10.9.9.1/24", "dev", "tap7")
+	ip(t, "neighbour", "add", "10.9.9.2", "lladdr", "02:00:00:00:00:02", "dev", "tap7")
+	return disk
+}
+
+// A guest as libvirt starts it: the tap is a descriptor, the command line does not name it.
 func TestGuest(t *testing.T) {
 	netnstest.Run(t, func(t *testing.T) {
-		disk := filepath.Join(t.TempDir(), "disk")
-		boot := make([]byte, 512)
-		copy(boot, []byte{0xeb, 0xfe}) // jmp to itself
-		copy(boot[510:], []byte{0x55, 0xaa})
-		if err := os.WriteFile(disk, boot, 0o600); err != nil {
+		disk := network(t)
+		fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
+		if err != nil {
 			t.Fatal(err)
 		}
-		ip(t, "tuntap", "add", "tap7", "mode", "tap")
-		ip(t, "link", "set", "tap7", "addrgenmode", "none", "up")
-		ip(t, "address", "add", "10.9.9.1/24", "dev", "tap7")
-		ip(t, "neighbour", "add", "10.9.9.2", "lladdr", "02:00:00:00:00:02", "dev", "tap7")
-		cmd := start(t, "qemu-system-x86_64", "-S", "-name", "guest=web1,debug-threads=on", "-accel", "tcg", "-smp", "2,sockets=1,cores=2",
-			"-m", "size=64M", "-display", "none", "-nodefaults", "-monitor", "none", "-drive", "format=raw,file="+disk,
-			"-netdev", "tap,id=n,ifname=tap7,script=no,downscript=no")
+		tap := os.NewFile(uintptr(fd), "tap7")
+		defer tap.Close()
+		request, err := unix.NewIfreq("tap7")
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI)
+		if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, request); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("qemu-system-x86_64", "-S", "-name", "guest=web1,debug-threads=on", "-accel", "tcg", "-smp", "2,sockets=1,cores=2",
+			"-m", "size=64M", "-display", "none", "-nodefaults", "-monitor", "none", "-drive", "format=raw,file="+disk, "-netdev", "tap,id=n,fd=3")
+		cmd.ExtraFiles = []*os.File{tap}
+		launch(t, cmd)
 		c := newCollector(t, Config{})
 		var m *sample.Machine
 		await(t, c, func(s *sample.Sample) bool {
@@ -48,7 +74,7 @@ func TestGuest(t *testing.T) {
 		if m.Name != "web1" || m.PID != cmd.Process.Pid || m.CPUs != 2 || m.Memory != 64<<20 || m.Used == 0 || m.Interfaces[0] != "tap7" || m.RxBytes < 0 {
 			t.Fatalf("machine %+v", m)
 		}
-		if p := processOf(pass(t, c), m.PID); p.Machine != "vm/web1" {
+		if p := mustHave(t, pass(t, c), m.PID); p.Machine != "vm/web1" {
 			t.Errorf("its process is %+v", p)
 		}
 	})
@@ -57,19 +83,8 @@ func TestGuest(t *testing.T) {
 // A guest under load: its virtual CPU is busy, and what the host sends, it receives.
 func TestGuestUnderLoad(t *testing.T) {
 	netnstest.Run(t, func(t *testing.T) {
-		disk := filepath.Join(t.TempDir(), "disk")
-		boot := make([]byte, 512)
-		copy(boot, []byte{0xeb, 0xfe})
-		copy(boot[510:], []byte{0x55, 0xaa})
-		if err := os.WriteFile(disk, boot, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		ip(t, "tuntap", "add", "tap7", "mode", "tap")
-		ip(t, "link", "set", "tap7", "addrgenmode", "none", "up")
-		ip(t, "address", "add", "10.9.9.1/24", "dev", "tap7")
-		ip(t, "neighbour", "add", "10.9.9.2", "lladdr", "02:00:00:00:00:02", "dev", "tap7")
 		start(t, "qemu-system-x86_64", "-name", "web,,2,debug-threads=on", "-accel", "tcg", "-display", "none", "-nodefaults", "-monitor", "none",
-			"-drive", "format=raw,file="+disk, "-netdev", "tap,id=n,ifname=tap7,script=no,downscript=no")
+			"-drive", "format=raw,file="+network(t), "-netdev", "tap,id=n,ifname=tap7,script=no,downscript=no")
 		c := newCollector(t, Config{})
 		busy := func(s *sample.Sample) bool {
 			m := machineOf(s, "vm/web,2")
@@ -173,8 +188,7 @@ func TestContainer(t *testing.T) {
 	if root == "" {
 		t.Fatal("no cgroup v2 is mounted")
 	}
-	id := strings.Repeat("5a", 28) + "00000000"
-	id = id[:len(id)-8] + leftPad(strconv.Itoa(os.Getpid()), 8)
+	id := fmt.Sprintf("%012x%052x", os.Getpid(), 0)
 	parent := root + "/docker"
 	if err := os.Mkdir(parent, 0o755); err == nil {
 		t.Cleanup(func() { removeGroup(t, parent) })
@@ -198,5 +212,3 @@ func TestContainer(t *testing.T) {
 		t.Errorf("its process is %+v", p)
 	}
 }
-
-func leftPad(s string, n int) string { return strings.Repeat("0", max(n-len(s), 0)) + s }

@@ -117,7 +117,7 @@ func (m *mounts) work(turn int) {
 func (m *mounts) leave(turn int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed && m.watch >= 0 && m.turn == turn {
+	if m.closed && m.turn == turn && m.watch >= 0 {
 		_ = unix.Close(m.watch)
 		m.watch = -1
 	}

@@ -26,7 +26,7 @@ func newSensors(sys string) *sensors {
 		return nil
 	}
 	slices.Sort(chips)
-	s := &sensors{chips: chips, kicks: make(chan struct{}, 1)}
+	s := &sensors{chips: chips, kicks: make(chan struct{}, 1), last: []sample.Sensor{}}
 	go func() {
 		for range s.kicks {
 			now := s.read()
@@ -54,7 +54,7 @@ func (s *sensors) kick() {
 	}
 }
 
-// answer returns the readings of last time. They are not written to any more.
+// answer returns the readings of the last time.
 func (s *sensors) answer() []sample.Sensor {
 	if s == nil {
 		return []sample.Sensor{}

@@ -60,10 +60,14 @@ func (v *vm) close() {
 // readVM makes the machine of a process that runs one.
 func (c *Collector) readVM(p *process, m *sample.Machine) {
 	v := p.vm
-	if p.age <= 3 || v.looked != p.stat.threads || c.pass%rarely == 0 {
+	again := p.age <= 3 || c.lookAgain(p)
+	if again {
+		c.findTaps(p)
+	}
+	// Threads of QEMU come and go with what the disk does; those alone are no reason.
+	if again || len(v.vcpus) != v.guest.cpus && v.looked != p.stat.threads {
 		v.looked = p.stat.threads
 		c.findVCPUs(p)
-		c.findTaps(p)
 	}
 	if v.fdsDenied {
 		c.fdsDenied++
