@@ -46,7 +46,7 @@ func (c *Collector) identify(p *process) {
 	}
 	data, err := c.once(p.pid, "/cmdline")
 	if err != nil {
-		return
+		data = nil // it has ended, or is none of this user's business
 	}
 	if c.setCommand(p, bytes.TrimRight(data, "\x00")) {
 		c.setVM(p, data)

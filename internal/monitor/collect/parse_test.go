@@ -86,15 +86,15 @@ func TestMounts(t *testing.T) {
 
 func TestSystemFiles(t *testing.T) {
 	dir := fake(t, map[string]string{
-		"stat":            "cpu 0 0 0 1\n",
-		"pressure/cpu":    "some avg10=12.50 avg60=1.25 avg300=0.00 total=5\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n",
-		"pressure/io":     "some avg10=0.10 avg60=0.00 avg300=0.00 total=5\nfull avg10=100.00 avg60=0.01 avg300=0.00 total=0\n",
-		"meminfo":         "MemTotal:  100 kB\nMemAvailable: 40 kB\nSwapTotal: 8 kB\nSwapFree: 4 kB\nDirty: 1 kB\n",
-		"loadavg":         "1.25 0.05 10.00 1/2 3\n",
-		"self/mountinfo":  "",
-		"net/dev":         "h\nh\n  eth0: 1 2 3 4 0 0 0 0 5 6 7 8 0 0 0 0\n",
-		"3/stat":          "3 (kworker/0:1) I 2 0 0 0 -1 69238880 0 0 0 0 0 7 0 0 20 0 1 0 5 0 0 0\n",
-		"4/stat":          "4 (gone) Z 1 0 0 0 -1 4194560 0 0 0 0 0 7 0 0 20 -5 1 0 5 0 0 0\n",
+		"stat":           "cpu 0 0 0 1\n",
+		"pressure/cpu":   "some avg10=12.50 avg60=1.25 avg300=0.00 total=5\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n",
+		"pressure/io":    "some avg10=0.10 avg60=0.00 avg300=0.00 total=5\nfull avg10=100.00 avg60=0.01 avg300=0.00 total=0\n",
+		"meminfo":        "MemTotal:  100 kB\nMemAvailable: 40 kB\nSwapTotal: 8 kB\nSwapFree: 4 kB\nDirty: 1 kB\n",
+		"loadavg":        "1.25 0.05 10.00 1/2 3\n",
+		"self/mountinfo": "",
+		"net/dev":        "h\nh\n  eth0: 1 2 3 4 0 0 0 0 5 6 7 8 0 0 0 0\n",
+		"3/stat":         "3 (kworker/0:1) I 2 0 0 0 -1 69238880 0 0 0 0 0 7 0 0 20 0 1 0 5 0 0 0\n",
+		"4/stat":         "4 (gone) Z 1 0 0 0 -1 4194560 0 0 0 0 0 7 0 0 20 -5 1 0 5 0 0 0\n",
 	})
 	s := pass(t, newCollector(t, Config{Proc: dir, Sys: dir}))
 	if p := s.Pressure; p == nil || p.CPU.Some10 != 0.125 || p.CPU.Some60 != 0.0125 || p.IO.Full10 != 1 || p.IO.Full60 != 0.0001 {
