@@ -122,6 +122,15 @@ func TestPassAllocatesNothingForAProcess(t *testing.T) {
 			for range 2 * rarely { // until all names are known
 				pass(t, c)
 			}
+			// What each pass does for a few processes, for all of them.
+			again := testing.AllocsPerRun(3, func() {
+				for _, p := range c.processes {
+					c.identify(p)
+				}
+			})
+			if again > 20 {
+				t.Errorf("looking again at %d processes allocates %.0f times", len(c.processes), again)
+			}
 			return testing.AllocsPerRun(rarely, func() { pass(t, c) })
 		}
 		few := allocations()
