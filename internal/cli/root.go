@@ -45,7 +45,7 @@ routing, host routes and nftables, kept as declared by an agent on each machine.
 		&cobra.Group{ID: groupProgram, Title: "This program:"},
 	)
 	group(root, groupIntent, a.applyCommand(), a.deleteCommand(), a.planCommand(), a.vpcCommand(), a.subnetCommand(), a.nodeCommand(), a.portCommand())
-	group(root, groupSystem, a.statusCommand(), a.traceCommand(), a.doctorCommand(), a.ipamCommand(), a.serverCommand(), a.agentCommand(), a.labCommand(), a.benchCommand(), a.monitorCommand(), a.pkiCommand())
+	group(root, groupSystem, a.statusCommand(), a.traceCommand(), a.doctorCommand(), a.ipamCommand(), a.serverCommand(), a.agentCommand(), a.labCommand(), a.topCommand(), a.monitorCommand(), a.benchCommand(), a.pkiCommand())
 	group(root, groupProgram, a.contextCommand(), a.versionCommand())
 	root.SetHelpCommandGroupID(groupProgram)
 	root.SetCompletionCommandGroupID(groupProgram)

@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sarn/internal/monitor/collect"
+	"sarn/internal/monitor/sample"
+)
+
+// topFlags are what `sarn top` is asked for.
+type topFlags struct {
+	once     bool
+	count    int
+	interval time.Duration
+	fields   []string
+	sort     string
+	filter   string
+	output   topFormat
+}
+
+// leastInterval keeps rates from being made of single ticks of the kernel's clock.
+const leastInterval = 100 * time.Millisecond
+
+func (a *app) topCommand() *cobra.Command {
+	var t topFlags
+	cmd := &cobra.Command{
+		Use:   "top",
+		Short: "Show what this machine, its VMs, containers and processes do",
+		Long: `Shows CPUs, memory, disks, file systems, network, VMs, containers and processes of this
+machine. It needs no configuration and no root; what root would add, it says.
+
+With --once it reads twice, --interval apart so that there are rates, prints and ends.
+With --count it goes on: JSON is then one sample a line, YAML one document a sample, CSV
+the rows of each sample under one heading. A rate that the kernel does not tell is -1.
+--fields, --sort and --filter are about processes.`,
+		Example: `  sarn top --once
+  sarn top --once --sort memory --filter qemu
+  sarn top --once -o csv --fields time,pid,name,cpu --count 3 --interval 500ms
+  sarn top --once -o json`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := t.check(cmd); err != nil {
+				return err
+			}
+			return a.topOnce(cmd.Context(), &t)
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&t.once, "once", false, "print and end")
+	f.IntVar(&t.count, "count", 1, "print this `many` samples")
+	f.DurationVar(&t.interval, "interval", time.Second, "`time` between readings")
+	f.StringSliceVar(&t.fields, "fields", nil, "`names` of the processes' fields to print, with commas between")
+	f.StringVar(&t.sort, "sort", "cpu", "`field` to sort processes by, the largest first; memory is resident, io both disk rates")
+	f.StringVar(&t.filter, "filter", "", "only processes with this `text` in name, command, user or machine")
+	f.VarP(&t.output, "output", "o", "how to print: `table`, json, csv or yaml")
+	complete(cmd, "output", topFormats()...)
+	complete(cmd, "sort", append([]string{"memory", "io"}, fieldNames()...)...)
+	complete(cmd, "fields", fieldNames()...)
+	return cmd
+}
+
+// topFormat is the value of --output of top, which knows CSV too.
+type topFormat string
+
+func topFormats() []string { return append(slices.Clone(formats), string(formatCSV)) }
+
+// String implements pflag.Value.
+func (f *topFormat) String() string { return orElse(string(*f), string(formatTable)) }
+
+// Type implements pflag.Value.
+func (f *topFormat) Type() string { return "format" }
+
+// Set implements pflag.Value.
+func (f *topFormat) Set(s string) error {
+	if !slices.Contains(topFormats(), s) {
+		return fmt.Errorf("use %s", strings.Join(topFormats(), ", "))
+	}
+	*f = topFormat(s)
+	return nil
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+func (t *topFlags) check(cmd *cobra.Command) error {
+	switch {
+	case !t.once:
+		return usageError("`sarn top` has no live view yet; give --once")
+	case t.count < 1:
+		return usageError("--count %d prints nothing; give 1 or more", t.count)
+	case t.interval < leastInterval:
+		return usageError("--interval %s is too short for rates; give %s or more", t.interval, leastInterval)
+	case cmd.Flags().Changed("fields") && len(t.fields) == 0:
+		return usageError("--fields names no field; there are %s", strings.Join(fieldNames(), ", "))
+	}
+	for _, name := range t.fields {
+		if !slices.Contains(fieldNames(), name) {
+			return usageError("processes have no field %q%s; there are %s", name, suggest(name, fieldNames()), strings.Join(fieldNames(), ", "))
+		}
+	}
+	if _, ok := sortKey(t.sort); !ok {
+		return usageError("processes cannot be sorted by %q%s; use memory, io, %s", t.sort, suggest(t.sort, fieldNames()), strings.Join(fieldNames(), ", "))
+	}
+	return nil
+}
+
+// topOnce prints samples as they are taken.
+func (a *app) topOnce(ctx context.Context, t *topFlags) error {
+	c, err := collect.New(collect.Config{})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if _, err := c.Pass(); err != nil {
+		return err
+	}
+	tick := time.NewTicker(t.interval)
+	defer tick.Stop()
+	for n := range t.count {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		s, err := c.Pass()
+		if err != nil {
+			return err
+		}
+		t.pick(s)
+		escape(s)
+		if err := a.printSample(t, s, n == 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pick leaves the processes that are asked for, in the order that is asked for.
+func (t *topFlags) pick(s *sample.Sample) {
+	if t.filter != "" {
+		want := strings.ToLower(t.filter)
+		s.Processes = slices.DeleteFunc(s.Processes, func(p sample.Process) bool {
+			for _, text := range []string{p.Name, p.Command, p.User, p.Machine} {
+				if strings.Contains(strings.ToLower(text), want) {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	if compare, ok := sortKey(t.sort); ok {
+		slices.SortStableFunc(s.Processes, compare)
+	}
+}

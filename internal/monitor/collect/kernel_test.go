@@ -1,0 +1,275 @@
+package collect
+
+import (
+	"math"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sarn/internal/monitor/sample"
+	"sarn/internal/netnstest"
+)
+
+// tick is how fine the kernel tells CPU time of processes, in seconds.
+const tick = 1.0 / ticksPerSecond
+
+// burn uses CPU time in a thread of its own, which ends with it.
+func burn(d time.Duration) {
+	runtime.LockOSThread()                                  // and never unlocked, so that the thread ends
+	for end := time.Now().Add(d); time.Now().Before(end); { //nolint:revive // it is to burn
+	}
+}
+
+// What threads have used that are gone by the next pass is their process's all the same.
+func TestCPUIsThatOfAllThreads(t *testing.T) {
+	c := newCollector(t, Config{})
+	pass(t, c)
+	before := cpuTime(unix.RUSAGE_SELF)
+	var threads sync.WaitGroup
+	for range 3 {
+		threads.Go(func() {
+			done := make(chan struct{})
+			go func() { defer close(done); burn(300 * time.Millisecond) }()
+			<-done
+		})
+	}
+	threads.Wait()
+	s := pass(t, c)
+	used := (cpuTime(unix.RUSAGE_SELF) - before).Seconds()
+	p := mustHave(t, s, os.Getpid())
+	t.Logf("used %.3f s, seen %.3f s", used, p.CPU*s.Interval)
+	if got := p.CPU * s.Interval; math.Abs(got-used) > 3*tick+used/20 {
+		t.Errorf("%.3f CPU seconds seen, %.3f used", got, used)
+	}
+}
+
+// A process whose quota is known does not use more, and a busy one not less.
+func TestCPUOfAQuota(t *testing.T) {
+	const quota = 0.2
+	cgroup := quotaGroup(t, quota)
+	cmd := start(t, "sh", "-c", "while :; do :; done")
+	if err := os.WriteFile(cgroup+"/cgroup.procs", []byte(strconv.Itoa(cmd.Process.Pid)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := newCollector(t, Config{})
+	pass(t, c)
+	time.Sleep(1500 * time.Millisecond) // the length of a measurement, not a wait for an event
+	s := pass(t, c)
+	got := mustHave(t, s, cmd.Process.Pid).CPU
+	t.Logf("quota %.2f CPUs, seen %.3f", quota, got)
+	if got > quota*1.3+tick || got < quota/3 {
+		t.Errorf("%.3f CPUs seen of a process with a quota of %.2f", got, quota)
+	}
+}
+
+// quotaGroup makes a cgroup, of v2 if that has the CPU controller, otherwise of v1.
+func quotaGroup(t *testing.T, cpus float64) string {
+	t.Helper()
+	const period = 50_000
+	quota := strconv.Itoa(int(cpus * period))
+	name := "/sarn-test-" + strconv.Itoa(os.Getpid())
+	v2 := cgroup2("/proc")
+	controllers, err := os.ReadFile(v2 + "/cgroup.subtree_control")
+	files := map[string]string{"cpu.max": quota + " " + strconv.Itoa(period)}
+	dir := v2 + name
+	if err != nil || !strings.Contains(string(controllers), "cpu") {
+		dir = "/sys/fs/cgroup/cpu" + name
+		files = map[string]string{"cpu.cfs_period_us": strconv.Itoa(period), "cpu.cfs_quota_us": quota}
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { removeGroup(t, dir) })
+	for file, value := range files {
+		if err := os.WriteFile(dir+"/"+file, []byte(value), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// removeGroup removes a cgroup as soon as its last process has ended.
+func removeGroup(t *testing.T, dir string) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		err := unix.Rmdir(dir)
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Errorf("remove %s: %v", dir, err)
+			return
+		}
+	}
+}
+
+func TestDiskRates(t *testing.T) {
+	const size = 16 << 20
+	c := newCollector(t, Config{})
+	pass(t, c)
+	f, err := os.CreateTemp(".", "collect-*") // where /tmp may be, memory is no disk
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	if _, err := f.Write(make([]byte, size)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	s := pass(t, c)
+	p := mustHave(t, s, os.Getpid())
+	if got := p.WriteBytes * s.Interval; got < size || got > size*1.05 {
+		t.Errorf("the process has written %d bytes, seen %.0f", size, got)
+	}
+	var disks float64
+	for _, d := range s.Disks {
+		disks += d.WriteBytes * s.Interval
+		if d.Busy < 0 || d.Busy > 1 || d.Wait < 0 {
+			t.Errorf("disk %+v", d)
+		}
+	}
+	if disks < size {
+		t.Errorf("%d bytes are on disk, %.0f seen", size, disks)
+	}
+}
+
+func TestMemory(t *testing.T) {
+	const size = 64 << 20
+	c := newCollector(t, Config{})
+	before := mustHave(t, pass(t, c), os.Getpid())
+	hog, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_POPULATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := mustHave(t, pass(t, c), os.Getpid())
+	if err := unix.Munmap(hog); err != nil {
+		t.Fatal(err)
+	}
+	if grown := float64(after.Resident) - float64(before.Resident); math.Abs(grown-size) > size/10 {
+		t.Errorf("took %d bytes, seen %.0f", size, grown)
+	}
+	shared, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANON|unix.MAP_POPULATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Munmap(shared)
+	s := pass(t, c)
+	if grown := float64(mustHave(t, s, os.Getpid()).Shared) - float64(after.Shared); math.Abs(grown-size) > size/10 {
+		t.Errorf("shares %d bytes, seen %.0f", size, grown)
+	}
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		t.Fatal(err)
+	}
+	if s.Memory.Total != info.Totalram || s.Memory.Available == 0 || s.Swap.Total != info.Totalswap {
+		t.Errorf("memory %+v, swap %+v; the kernel says %+v", s.Memory, s.Swap, info)
+	}
+}
+
+func ip(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+		t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
+	}
+}
+
+func interfaceOf(t *testing.T, s *sample.Sample, name string) sample.Interface {
+	t.Helper()
+	for _, i := range s.Interfaces {
+		if i.Name == name {
+			return i
+		}
+	}
+	t.Fatalf("no interface %s in %+v", name, s.Interfaces)
+	return sample.Interface{}
+}
+
+// send sends datagrams of 1000 bytes, 1042 with their headers, to 10.9.9.2.
+func send(t *testing.T, count int) {
+	t.Helper()
+	conn, err := net.Dial("udp", "10.9.9.2:9")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for range count {
+		if _, err := conn.Write(make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestInterfaceRates(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		ip(t, "link", "add", "va", "type", "veth", "peer", "name", "vb")
+		for _, name := range []string{"va", "vb"} {
+			ip(t, "link", "set", name, "addrgenmode", "none", "up")
+		}
+		ip(t, "address", "add", "10.9.9.1/24", "dev", "va")
+		ip(t, "neighbour", "add", "10.9.9.2", "lladdr", "02:00:00:00:00:02", "dev", "va")
+		c := newCollector(t, Config{})
+		pass(t, c)
+		const count, size = 500, 1042
+		send(t, count)
+		s := pass(t, c)
+		va, vb := interfaceOf(t, s, "va"), interfaceOf(t, s, "vb")
+		for what, got := range map[string]float64{"va tx": va.TxBytes, "vb rx": vb.RxBytes} {
+			if n := got * s.Interval; math.Abs(n-count*size) > size {
+				t.Errorf("%s: %.0f bytes, want %d", what, n, count*size)
+			}
+		}
+		if n := vb.RxPackets * s.Interval; math.Abs(n-count) > 1 || va.RxBytes != 0 || !va.Up {
+			t.Errorf("va %+v, vb %+v", va, vb)
+		}
+		ip(t, "link", "delete", "va")
+		if s = pass(t, c); len(s.Interfaces) != 1 {
+			t.Errorf("after va is gone: %+v", s.Interfaces)
+		}
+	})
+}
+
+// The same second, in the words of top and ps.
+func TestAgreesWithTopAndPs(t *testing.T) {
+	cmd := start(t, "sh", "-c", "while :; do :; done")
+	pid := strconv.Itoa(cmd.Process.Pid)
+	c := newCollector(t, Config{})
+	pass(t, c)
+	top := exec.Command("top", "-b", "-n", "2", "-d", "1", "-p", pid)
+	top.Env = append(os.Environ(), "TERM=dumb", "LC_ALL=C", "HOME=/nonexistent")
+	out, err := top.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := mustHave(t, pass(t, c), cmd.Process.Pid)
+	words := strings.Fields(strings.TrimSpace(string(out))[strings.LastIndex(strings.TrimSpace(string(out)), "\n")+1:])
+	cpu, err := strconv.ParseFloat(words[8], 64)
+	if err != nil {
+		t.Fatalf("top says %q: %v", words, err)
+	}
+	t.Logf("top: %.1f%%, here %.1f%%", cpu, p.CPU*100)
+	if math.Abs(cpu/100-p.CPU) > 0.2 {
+		t.Errorf("top sees %.1f%% of a CPU, this %.1f%%", cpu, p.CPU*100)
+	}
+	out, err = exec.Command("ps", "-o", "ppid=,user=,rss=,vsz=,nlwp=,ni=,comm=,args=", "-p", pid).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{
+		strconv.Itoa(p.Parent), p.User, strconv.FormatUint(p.Resident>>10, 10), strconv.FormatUint(p.Virtual>>10, 10),
+		strconv.Itoa(p.Threads), strconv.Itoa(p.Nice), p.Name, p.Command,
+	}
+	if want := strings.Join(strings.Fields(string(out)), " "); strings.Join(got, " ") != want {
+		t.Errorf("ps says %s\nhere it is %s", want, strings.Join(got, " "))
+	}
+}
