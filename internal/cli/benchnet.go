@@ -207,7 +207,7 @@ func (a *app) benchNetEnds(ctx context.Context, b *netBench, args []string) (*ne
 	case 2:
 		e.fromNs, e.toNs = e.from, e.to
 	case 1:
-		return nil, usageError("%s is a file and %s is not: name two members of a lab, or two namespaces", e.from, e.to)
+		return nil, usageError("one of %s and %s is a file and the other is not: name two members of a lab, or two namespaces", e.from, e.to)
 	default:
 		if err := a.labEnds(ctx, e); err != nil {
 			return nil, err

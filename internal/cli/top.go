@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"sarn/internal/monitor/collect"
 	"sarn/internal/monitor/sample"
+	"sarn/internal/monitor/term"
 )
 
 // topFlags are what `sarn top` is asked for.
@@ -35,11 +37,14 @@ func (a *app) topCommand() *cobra.Command {
 		Long: `Shows CPUs, memory, disks, file systems, network, VMs, containers and processes of this
 machine. It needs no configuration and no root; what root would add, it says.
 
+Without --once it is a live view: ? shows the keys, q ends it.
+
 With --once it reads twice, --interval apart so that there are rates, prints and ends.
 With --count it goes on: JSON is then one sample a line, YAML one document a sample, CSV
 the rows of each sample under one heading. A rate that the kernel does not tell is -1.
 --fields, --sort and --filter are about processes.`,
-		Example: `  sarn top --once
+		Example: `  sarn top
+  sarn top --once
   sarn top --once --sort memory --filter qemu
   sarn top --once -o csv --fields time,pid,name,cpu --count 3 --interval 500ms
   sarn top --once -o json`,
@@ -47,6 +52,9 @@ the rows of each sample under one heading. A rate that the kernel does not tell 
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := t.check(cmd); err != nil {
 				return err
+			}
+			if !t.once {
+				return a.topLive(cmd.Context(), &t)
 			}
 			return a.topOnce(cmd.Context(), &t)
 		},
@@ -94,8 +102,8 @@ func orElse(s, otherwise string) string {
 
 func (t *topFlags) check(cmd *cobra.Command) error {
 	switch {
-	case !t.once:
-		return usageError("`sarn top` has no live view yet; give --once")
+	case !t.once && changedOf(cmd, "count", "fields", "sort", "filter", "output") != "":
+		return usageError("--%s belongs to --once; the live view has keys for it", changedOf(cmd, "count", "fields", "sort", "filter", "output"))
 	case t.count < 1:
 		return usageError("--count %d prints nothing; give 1 or more", t.count)
 	case t.interval < leastInterval:
@@ -112,6 +120,40 @@ func (t *topFlags) check(cmd *cobra.Command) error {
 		return usageError("processes cannot be sorted by %q%s; use memory, io, %s", t.sort, suggest(t.sort, fieldNames()), strings.Join(fieldNames(), ", "))
 	}
 	return nil
+}
+
+// changedOf is the first of the flags that was given.
+func changedOf(cmd *cobra.Command, names ...string) string {
+	for _, n := range names {
+		if cmd.Flags().Changed(n) {
+			return n
+		}
+	}
+	return ""
+}
+
+// passes makes samples for the live view.
+type passes struct{ *collect.Collector }
+
+// Next implements term.Source.
+func (p passes) Next(context.Context) (*sample.Sample, error) { return p.Pass() }
+
+// topLive shows this machine until somebody quits.
+func (a *app) topLive(ctx context.Context, t *topFlags) error {
+	in, ok := a.In.(*os.File)
+	out, isFile := a.Out.(*os.File)
+	if !ok || !isFile || !isTerminal(in) || !isTerminal(out) {
+		return usageError("the live view needs a terminal; without one, give --once")
+	}
+	c, err := collect.New(collect.Config{})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return term.Run(ctx, term.Config{
+		Source: passes{c}, Actions: c, Interval: t.interval, In: in, Out: out, Term: a.Getenv("TERM"),
+		NoColor: a.Getenv("NO_COLOR") != "", Version: a.version(),
+	})
 }
 
 // topOnce prints samples as they are taken.

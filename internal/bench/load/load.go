@@ -54,7 +54,8 @@ func (t *Test) Run(ctx context.Context) (*Result, error) {
 	}
 	t.lanes[0].count(1, first.took)
 	used := newUsage()
-	begin := time.Now()
+	// The first connection is a part of the first request, and was opened already.
+	begin := time.Now().Add(-first.took)
 	t.pacer = newPacer(c, begin)
 	t.start.Store(begin.UnixNano())
 

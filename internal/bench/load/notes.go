@@ -43,7 +43,10 @@ const lateClient = 10 * time.Millisecond
 // client says whether the load test measured itself.
 func (n *notes) client() {
 	c := &n.Client
-	if c.Busy+c.Queued >= busyClient && n.Requests >= fewest {
+	// On CPUs that it shares with the server it waits for the server too, which is no limit
+	// of its own.
+	shared := n.local && c.CPUs == n.used.all.cpus
+	if (c.Busy >= busyClient || !shared && c.Busy+c.Queued >= busyClient) && n.Requests >= fewest {
 		c.Limit = true
 		waited := ""
 		if c.Queued > 0.05 {
@@ -119,7 +122,7 @@ func (n *notes) stall() {
 	if slow > 0 {
 		share = 1 - l.Curve[slow-1].Quantile
 	}
-	n.add("The slowest answer took %.0f ms, half of them %.3g ms. In a closed loop nobody asks while all wait, so such a stall is in the percentiles as at most %s (here %.2g %% of all took more than half as long); who comes meanwhile would have waited too. Only an open loop shows that: try --rate %.0f.",
+	n.add("The slowest answer took %.0f ms, half of all at most %.3g ms. In a closed loop nobody asks while all wait, so such a stall is in the percentiles as at most %s (here %.2g %% of all took more than half as long); who comes meanwhile would have waited too. Only an open loop shows that: try --rate %.0f.",
 		l.Max, l.P50, count(n.Concurrency, "request"), 100*share, max(0.7*n.RequestsPerSecond, 1))
 }
 

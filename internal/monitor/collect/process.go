@@ -226,7 +226,7 @@ func (c *Collector) readProcess(pid int) *process {
 		p.name = realName(name)
 	}
 	if p.age == 0 {
-		p.start = c.boot.Add(time.Duration(now.start) * (time.Second / ticksPerSecond))
+		p.start = c.startOf(now)
 	}
 	// A young process may run another program or become another user under the same name.
 	if changed || p.age < 3 || c.lookAgain(p) {

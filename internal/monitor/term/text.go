@@ -175,7 +175,7 @@ func stateName(state string) string {
 func (v *view) helpText() []item {
 	items := []item{
 		{"sarn top " + v.version, ""},
-		{"arrows PgUp PgDn", "choose a row; Home and End too; Esc lets go and clears the filter"},
+		{"↑ ↓ PgUp PgDn", "choose a row; Home and End too; Esc lets go and clears the filter"},
 		{"Enter", "the process or machine in full"},
 		{"/", "show only rows with a text in command, user, machine or PID; as you type"},
 		{"s n N", "search; next and previous match"},
