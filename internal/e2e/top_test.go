@@ -25,7 +25,9 @@ func TestTop(t *testing.T) {
 	f.eventually("the keys are told", func() bool { return strings.Contains(screen(), "send a signal") })
 	tmux("send-keys", "Escape")
 	tmux("send-keys", "q")
-	f.eventually("it has ended and left the screen", func() bool { return strings.Contains(screen(), "ended with 0") && !strings.Contains(screen(), "PID USER") })
+	f.eventually("it has ended and left the screen", func() bool {
+		return strings.Contains(screen(), "ended with 0") && !strings.Contains(screen(), "PID USER")
+	})
 
 	out, err := exec.Command(program, "top").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "the live view needs a terminal; without one, give --once") {

@@ -114,18 +114,20 @@ func readMachineTime() (all, own machineTime) {
 			break // the CPUs come first
 		}
 		cpu, err := strconv.Atoi(words[0][len("cpu"):])
-		switch {
-		case err != nil:
+		if err != nil { // the line of all of them
 			all.add(words[1:])
-		case may.IsSet(cpu):
+			continue
+		}
+		all.cpus++
+		if may.IsSet(cpu) {
 			own.add(words[1:])
+			own.cpus++
 		}
 	}
 	return all, own
 }
 
 func (m *machineTime) add(words []string) {
-	m.cpus++
 	for i, word := range words {
 		n, err := strconv.ParseInt(word, 10, 64)
 		if err != nil || i > 7 { // guests' time is in user's too

@@ -95,7 +95,7 @@ func TestGuestUnderLoad(t *testing.T) {
 		pass(t, c)
 		var got float64
 		send(t, count)
-		for end := time.Now().Add(5 * time.Second); got < count*size; time.Sleep(100 * time.Millisecond) {
+		for end := time.Now().Add(5 * time.Second); got < count*size-0.5; time.Sleep(100 * time.Millisecond) {
 			s := pass(t, c)
 			m := machineOf(s, "vm/web,2")
 			got += m.RxBytes * s.Interval
@@ -186,7 +186,11 @@ func TestParseCgroup(t *testing.T) {
 func TestContainer(t *testing.T) {
 	root := cgroup2("/proc")
 	if root == "" {
-		t.Fatal("no cgroup v2 is mounted")
+		root = t.TempDir()
+		if err := unix.Mount("none", root, "cgroup2", 0, ""); err != nil {
+			t.Fatalf("mount cgroup2: %v", err)
+		}
+		t.Cleanup(func() { _ = unix.Unmount(root, unix.MNT_DETACH) })
 	}
 	id := fmt.Sprintf("%012x%052x", os.Getpid(), 0)
 	parent := root + "/docker"
