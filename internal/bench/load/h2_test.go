@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -127,7 +128,10 @@ func TestHTTP2OddServers(t *testing.T) {
 		}), Stream, "HTTP/2: the server ended the connection: ENHANCE_YOUR_CALM"},
 	} {
 		r := run(t, c.address, func(to *Config) { to.HTTP2, to.Requests = true, 2 })
-		if r.Failed != 2 || r.Failures[0].Kind != c.kind || r.Failures[0].Words != c.words {
+		// A server that goes may be gone before its last words are read.
+		said := slices.ContainsFunc(r.Failures, func(f Failure) bool { return f.Kind == c.kind && f.Words == c.words })
+		lost := name == "goes" && len(r.Failures) > 0 && r.Failures[0].Kind == Reset
+		if r.Failed != 2 || !said && !lost {
 			t.Errorf("%s: %d answered, %+v", name, r.Requests, r.Failures)
 		}
 	}
