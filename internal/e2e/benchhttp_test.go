@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -37,10 +36,10 @@ func startNginx(t *testing.T) webServer {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	n := webServer{T: t, dir: dir}
-	if out, err := exec.Command(program, "pki", "init", dir+"/pki").CombinedOutput(); err != nil {
+	if out, err := bounded(t, program, "pki", "init", dir+"/pki").CombinedOutput(); err != nil {
 		t.Fatalf("pki init: %v\n%s", err, out)
 	}
-	if out, err := exec.Command(program, "pki", "issue", "--dir", dir+"/pki", "--server", "localhost").CombinedOutput(); err != nil {
+	if out, err := bounded(t, program, "pki", "issue", "--dir", dir+"/pki", "--server", "localhost").CombinedOutput(); err != nil {
 		t.Fatalf("pki issue: %v\n%s", err, out)
 	}
 	crt, _ := filepath.Glob(dir + "/pki/*localhost*.crt")
@@ -66,7 +65,7 @@ http {
 		}
 	}
 	var said bytes.Buffer
-	cmd := exec.Command("/usr/sbin/nginx", "-p", dir, "-c", "nginx.conf")
+	cmd := bounded(t, "/usr/sbin/nginx", "-p", dir, "-c", "nginx.conf")
 	cmd.Stderr = &said
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -146,7 +145,7 @@ type loadResult struct {
 func bench(t *testing.T, args ...string) loadResult {
 	t.Helper()
 	var errs bytes.Buffer
-	cmd := exec.Command(program, append([]string{"bench", "http", "-o", "json"}, args...)...)
+	cmd := bounded(t, append([]string{program, "bench", "http", "-o", "json"}, args...)...)
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	if err != nil {
@@ -203,7 +202,7 @@ func TestBenchEndsByItself(t *testing.T) {
 func TestBenchInterrupted(t *testing.T) {
 	n := startNginx(t)
 	var out, errs bytes.Buffer
-	cmd := exec.Command(program, "bench", "http", n.plain, "-k", "-c", "10", "-t", "60", "-o", "json")
+	cmd := bounded(t, program, "bench", "http", n.plain, "-k", "-c", "10", "-t", "60", "-o", "json")
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -254,7 +253,7 @@ func TestBenchSaysThatItIsTheLimit(t *testing.T) {
 	address := "http://" + l.Addr().String() + "/"
 	var r loadResult
 	for range 3 {
-		out, err := exec.Command("taskset", "-c", "0", program, "bench", "http", address, "-k", "-c", "100", "-t", "1", "-o", "json").Output()
+		out, err := bounded(t, "taskset", "-c", "0", program, "bench", "http", address, "-k", "-c", "100", "-t", "1", "-o", "json").Output()
 		if err == nil {
 			err = json.Unmarshal(out, &r)
 		}
@@ -279,7 +278,7 @@ func TestBenchSaysThatItIsTheLimit(t *testing.T) {
 func TestBenchBesidePeers(t *testing.T) {
 	n := startNginx(t)
 	pinned := func(argv ...string) string {
-		out, err := exec.Command("taskset", append([]string{"-c", "0"}, argv...)...).CombinedOutput()
+		out, err := bounded(t, append([]string{"taskset", "-c", "0"}, argv...)...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v: %v\n%s", argv, err, out)
 		}
@@ -330,13 +329,13 @@ func TestBenchOutputs(t *testing.T) {
 	address := "http://" + l.Addr().String() + "/"
 	raw := escapes(t)
 	for _, path := range []string{"good", "bad"} {
-		out, err := exec.Command(program, "bench", "http", raw+path, "-n", "2").CombinedOutput()
+		out, err := bounded(t, program, "bench", "http", raw+path, "-n", "2").CombinedOutput()
 		if bytes.ContainsAny(out, "\x1b\x07") || !strings.Contains(string(out), `\x1b[2J`) || (err == nil) != (path == "good") {
 			t.Errorf("%s: %v, %q", path, err, out)
 		}
 	}
 	print := func(format string) string {
-		out, err := exec.Command(program, "bench", "http", address, "-n", "50", "-c", "5", "-k", "-o", format).Output()
+		out, err := bounded(t, program, "bench", "http", address, "-n", "50", "-c", "5", "-k", "-o", format).Output()
 		if err != nil {
 			t.Fatalf("%s: %v", format, err)
 		}

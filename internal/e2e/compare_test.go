@@ -114,7 +114,7 @@ func TestCompareServers(t *testing.T) {
 	file := comparison(t, dir, "rounds: 5\nrequests: 100\nconcurrency: 4\nwarmup: 100ms\nseed: 3",
 		nginxServer(t, dir, "small", at[0], 100), nginxServer(t, dir, "twin", at[1], 100), nginxServer(t, dir, "large", at[2], 2<<20), hello)
 	chart, page := filepath.Join(dir, "chart.svg"), filepath.Join(dir, "report.html")
-	cmd := exec.Command(program, "bench", "compare", file, "-o", "json", "--chart", chart, "--report", page)
+	cmd := bounded(t, program, "bench", "compare", file, "-o", "json", "--chart", chart, "--report", page)
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
@@ -160,7 +160,7 @@ func must(s string, err error) string {
 // standard error.
 func running(t *testing.T, word, file string) (cmd *exec.Cmd, out *bytes.Buffer, rest func() string) {
 	t.Helper()
-	cmd, out = exec.Command(program, "bench", "compare", file, "-o", "json"), &bytes.Buffer{}
+	cmd, out = bounded(t, program, "bench", "compare", file, "-o", "json"), &bytes.Buffer{}
 	cmd.Stdout = out
 	pipe, err := cmd.StderrPipe()
 	if err != nil {
@@ -240,7 +240,7 @@ func TestCompareServerInTheBackground(t *testing.T) {
 	if err := os.WriteFile(conf, bytes.Replace(text, []byte("daemon off; "), nil, 1), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	said, err := exec.Command(program, "bench", "compare", comparison(t, dir, "", server)).CombinedOutput()
+	said, err := bounded(t, program, "bench", "compare", comparison(t, dir, "", server)).CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(said), "it ended (exit status 0); one that goes into the background must be told to stay") {
 		t.Errorf("%v: %s", err, said)
@@ -252,7 +252,7 @@ func TestComparedServerDies(t *testing.T) {
 	dir, at := t.TempDir(), addresses(t, 2)
 	file := comparison(t, dir, "rounds: 4\nduration: 400ms\nwarmup: 0s", nginxServer(t, dir, "good", at[0], 100),
 		strings.Replace(nginxServer(t, dir, "bad", at[1], 100), "command: [", "command: [timeout, 1.2, ", 1))
-	cmd := exec.Command(program, "bench", "compare", file, "-o", "json")
+	cmd := bounded(t, program, "bench", "compare", file, "-o", "json")
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()

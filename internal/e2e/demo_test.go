@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 )
@@ -11,7 +10,7 @@ import (
 func TestDemo(t *testing.T) {
 	run := func(line string) string {
 		t.Helper()
-		cmd := exec.Command("sh", "-c", line)
+		cmd := bounded(t, "sh", "-c", line)
 		cmd.Dir = "../.."
 		cmd.Env = append(os.Environ(), "SARN="+program)
 		out, err := cmd.CombinedOutput()
@@ -20,7 +19,7 @@ func TestDemo(t *testing.T) {
 		}
 		return string(out)
 	}
-	t.Cleanup(func() { _ = exec.Command(program, "lab", "down", "demo").Run() })
+	t.Cleanup(func() { _ = bounded(t, program, "lab", "down", "demo").Run() })
 	out := run("sh examples/demo.sh")
 	for _, want := range []string{"36/36 pairs, 0% lost", "10.10.10.12 via 192.168.56.104 dev enp0s8", "lladdr 0e:5a:0a:0a:0a:02"} {
 		if !strings.Contains(out, want) {

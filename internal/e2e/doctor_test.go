@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,8 +23,7 @@ type finding struct {
 // for problems and "check?" for warnings. Its exit code must agree.
 func (f fabric) doctor(machine string, args ...string) (wrong []string, all []finding) {
 	f.Helper()
-	words := slices.Concat([]string{"--lab", f.name, "lab", "exec", machine, "--", program, "doctor", "-o", "json"}, args)
-	cmd := exec.Command(program, words...)
+	cmd := f.program(append([]string{"lab", "exec", machine, "--", program, "doctor", "-o", "json"}, args...)...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()
@@ -251,7 +249,7 @@ func TestDoctorChecksTheUplink(t *testing.T) {
 	f.cure("router", []string{strings.ReplaceAll(cures[0], "GATEWAY", "203.0.113.1")})
 	f.finds("router")
 
-	apply := exec.Command(program, "--lab", f.name, "apply", "-f", "-")
+	apply := f.program("apply", "-f", "-")
 	apply.Stdin = strings.NewReader(router + ", uplink: nosuch}")
 	if out, err := apply.CombinedOutput(); err != nil {
 		t.Fatalf("apply: %v\n%s", err, out)
@@ -302,7 +300,7 @@ func TestDoctorWithoutHelp(t *testing.T) {
 		t.Errorf("offline, doctor finds %v", wrong)
 	}
 	if err := kernel.Enter(f.netns("host1"), func() error {
-		return exec.Command("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=1", "net.ipv4.conf.enp0s8.rp_filter=1").Run()
+		return bounded(t, "sysctl", "-qw", "net.ipv4.conf.all.rp_filter=1", "net.ipv4.conf.enp0s8.rp_filter=1").Run()
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,7 +32,7 @@ func (f fabric) smallDisk() (dir string, line []string) {
 	})
 	// etcd takes the room for its log beforehand, but not that for its database.
 	copies := "cp -a --sparse=always $0/. $1 && cp -a --sparse=never $0/member/wal $1/member/"
-	if out, err := exec.Command("sh", "-c", copies, aside, dir).CombinedOutput(); err != nil {
+	if out, err := bounded(f, "sh", "-c", copies, aside, dir).CombinedOutput(); err != nil {
 		f.Fatalf("copy the store: %v\n%s", err, out)
 	}
 	f.restart("", line)

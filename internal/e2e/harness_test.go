@@ -2,12 +2,14 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -87,7 +89,7 @@ func upFile(t *testing.T, file string) fabric {
 	t.Helper()
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
 	f := fabric{t, strings.TrimRight(name[:min(len(name), 40)], "-")}
-	if out, err := exec.Command(program, "lab", "up", file, "--name", f.name).CombinedOutput(); err != nil {
+	if out, err := bounded(t, program, "lab", "up", file, "--name", f.name).CombinedOutput(); err != nil {
 		t.Fatalf("lab up: %v\n%s", err, out)
 	}
 	t.Cleanup(func() {
@@ -98,11 +100,28 @@ func upFile(t *testing.T, file string) fabric {
 				t.Logf("%s:\n%s", filepath.Base(l), b[max(0, len(b)-3000):])
 			}
 		}
-		if out, err := exec.Command(program, "lab", "down", f.name).CombinedOutput(); err != nil {
+		if out, err := bounded(t, program, "lab", "down", f.name).CombinedOutput(); err != nil {
 			t.Errorf("lab down: %v\n%s", err, out)
 		}
 	})
 	return f
+}
+
+// bounded is a program that is asked with SIGQUIT what it is at, and killed, when it is
+// still there after three minutes or at the end of the test: what hangs fails its own
+// test and says why.
+func bounded(t testing.TB, argv ...string) *exec.Cmd {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
+	cmd.WaitDelay = 10 * time.Second
+	return cmd
+}
+
+// program is sarn run against the lab.
+func (f fabric) program(args ...string) *exec.Cmd {
+	return bounded(f, append([]string{program, "--lab", f.name}, args...)...)
 }
 
 // sarn runs a command against the lab and returns what it prints. It must succeed.
@@ -118,7 +137,7 @@ func (f fabric) sarn(args ...string) string {
 // try runs a command against the lab and returns what it prints and its exit code.
 func (f fabric) try(args ...string) (string, int) {
 	f.Helper()
-	cmd := exec.Command(program, append([]string{"--lab", f.name}, args...)...)
+	cmd := f.program(args...)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -130,7 +149,7 @@ func (f fabric) try(args ...string) (string, int) {
 // apply applies YAML and waits until every node has it.
 func (f fabric) apply(yaml string) string {
 	f.Helper()
-	cmd := exec.Command(program, "--lab", f.name, "apply", "-f", "-", "--wait")
+	cmd := f.program("apply", "-f", "-", "--wait")
 	cmd.Stdin = strings.NewReader(yaml)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -170,7 +189,7 @@ func (f fabric) sh(name, line string) string {
 func (f fabric) background(name, line string) func() string {
 	f.Helper()
 	var out bytes.Buffer
-	cmd := exec.Command(program, "--lab", f.name, "lab", "exec", name, "--", "sh", "-c", line)
+	cmd := f.program("lab", "exec", name, "--", "sh", "-c", line)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		f.Fatal(err)

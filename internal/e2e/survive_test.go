@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -63,7 +62,7 @@ func (f fabric) restart(machine string, args []string) string {
 		f.Fatal(err)
 	}
 	defer file.Close()
-	cmd := exec.Command(args[0], args[1:]...)
+	cmd := bounded(f, args...)
 	cmd.Stdout, cmd.Stderr = file, file
 	start := cmd.Start
 	if machine != "" {

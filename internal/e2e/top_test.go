@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"os/exec"
 	"strings"
 	"testing"
 )
@@ -11,7 +10,7 @@ func TestTop(t *testing.T) {
 	f := fabric{T: t}
 	tmux := func(args ...string) string {
 		t.Helper()
-		out, err := exec.Command("tmux", append([]string{"-L", "sarn-e2e-top", "-f", "/dev/null"}, args...)...).CombinedOutput()
+		out, err := bounded(t, append([]string{"tmux", "-L", "sarn-e2e-top", "-f", "/dev/null"}, args...)...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("tmux %v: %v\n%s", args, err, out)
 		}
@@ -29,7 +28,7 @@ func TestTop(t *testing.T) {
 		return strings.Contains(screen(), "ended with 0") && !strings.Contains(screen(), "PID USER")
 	})
 
-	out, err := exec.Command(program, "top").CombinedOutput()
+	out, err := bounded(t, program, "top").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "the live view needs a terminal; without one, give --once") {
 		t.Errorf("without a terminal: %v, %s", err, out)
 	}
