@@ -106,6 +106,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	failed := make(chan error, 1)
 	all.Go(func() { failed <- web.Serve(l) })
+	s.Log.Info("the monitor listens", "address", s.at, "tls", s.config.TLSCert != "")
 	close(s.ready)
 	select {
 	case err = <-failed:
