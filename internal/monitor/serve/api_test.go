@@ -93,7 +93,7 @@ func TestHistory(t *testing.T) {
 func TestNoHistory(t *testing.T) {
 	s := serving(t, Config{}, &machine{})
 	for _, path := range []string{"", "/at?time=2026-03-01T03:12:30Z", "/range?from=2026-03-01T03:12:00Z&to=2026-03-01T03:12:10Z&field=cpu.busy"} {
-		if a, body := get(t, "http://"+s.Address()+"/api/v1/history"+path, "", ""); a.StatusCode != 404 || !strings.Contains(body, "no history is kept") {
+		if a, body := get(t, "http://"+s.Address()+"/api/v1/history"+path, "", ""); a.StatusCode != http.StatusNotFound || !strings.Contains(body, "no history is kept") {
 			t.Errorf("%s: %s %s", path, a.Status, body)
 		}
 	}
@@ -139,7 +139,7 @@ func TestAHistoryThatFails(t *testing.T) {
 	s := servingDeps(t, Config{}, Deps{Source: &machine{}, History: &failing{kept(t)}, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	for _, path := range []string{"", "/at?time=2026-03-01T03:12:30Z"} {
 		a, body := get(t, "http://"+s.Address()+"/api/v1/history"+path, "", "")
-		if a.StatusCode != 500 || strings.Contains(body, "/secret") || !strings.Contains(body, "log says why") {
+		if a.StatusCode != http.StatusInternalServerError || strings.Contains(body, "/secret") || !strings.Contains(body, "log says why") {
 			t.Errorf("%s %s", a.Status, body)
 		}
 	}
@@ -245,7 +245,7 @@ func TestBadRequests(t *testing.T) {
 			t.Errorf("%.60q: %q, want%s", c.request, line, c.want)
 		}
 	}
-	if a, _ := get(t, "http://"+s.Address()+"/api/v1/sample", "", ""); a.StatusCode != 200 {
+	if a, _ := get(t, "http://"+s.Address()+"/api/v1/sample", "", ""); a.StatusCode != http.StatusOK {
 		t.Error(a.Status)
 	}
 }

@@ -69,39 +69,39 @@ func TestLogin(t *testing.T) {
 	var log strings.Builder
 	s := servingDeps(t, Config{Token: token, Web: site{}}, Deps{Source: &machine{}, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	at := "http://" + s.Address()
-	if a, body := get(t, at+"/", "", ""); a.StatusCode != 401 || body != "form " {
+	if a, body := get(t, at+"/", "", ""); a.StatusCode != http.StatusUnauthorized || body != "form " {
 		t.Errorf("a page without a session: %s %s", a.Status, body)
 	}
-	if a, body := get(t, at+"/static/style.css", "", ""); a.StatusCode != 200 || body != "page /static/style.css" {
+	if a, body := get(t, at+"/static/style.css", "", ""); a.StatusCode != http.StatusOK || body != "page /static/style.css" {
 		t.Errorf("the form's looks: %s %s", a.Status, body)
 	}
 	for _, path := range []string{"/static/../api/v1/sample", "/static/%2e%2e/api/v1/sample", "/static/%2e%2e%2fapi/v1/sample", "//static/../api/v1/sample"} {
-		if a, body := get(t, at+path, "", ""); a.StatusCode != 401 && a.StatusCode != 404 {
+		if a, body := get(t, at+path, "", ""); a.StatusCode != http.StatusUnauthorized && a.StatusCode != http.StatusNotFound {
 			t.Errorf("%s, which only begins so: %s %s", path, a.Status, body)
 		}
 	}
 	jar, _ := cookiejar.New(nil)
 	c := &http.Client{Jar: jar}
-	if a, body := post(t, c, at+"/login", url.Values{"token": {"nonsense"}}); a.StatusCode != 401 || !strings.Contains(body, "not the token") {
+	if a, body := post(t, c, at+"/login", url.Values{"token": {"nonsense"}}); a.StatusCode != http.StatusUnauthorized || !strings.Contains(body, "not the token") {
 		t.Errorf("a wrong token: %s %s", a.Status, body)
 	}
-	if a, _ := post(t, c, at+"/login", url.Values{"token": {token}}, "Sec-Fetch-Site", "cross-site"); a.StatusCode != 403 {
+	if a, _ := post(t, c, at+"/login", url.Values{"token": {token}}, "Sec-Fetch-Site", "cross-site"); a.StatusCode != http.StatusForbidden {
 		t.Errorf("a form of another page: %s", a.Status)
 	}
-	if a, body := post(t, c, at+"/login", url.Values{"token": {token}}); a.StatusCode != 200 || body != "page /" {
+	if a, body := post(t, c, at+"/login", url.Values{"token": {token}}); a.StatusCode != http.StatusOK || body != "page /" {
 		t.Fatalf("the right token: %s %s", a.Status, body)
 	}
 	cookie := jar.Cookies(mustURL(at))[0]
 	if cookie.Name != "sarn-monitor" || strings.Contains(cookie.Value, token) {
 		t.Errorf("got %v", cookie)
 	}
-	if a, err := c.Get(at + "/api/v1/sample"); err != nil || a.StatusCode != 200 {
+	if a, err := c.Get(at + "/api/v1/sample"); err != nil || a.StatusCode != http.StatusOK {
 		t.Errorf("with the session: %v %v", a, err)
 	}
 	for _, forged := range []string{"", "9999999999." + strings.Repeat("0", 64), strings.Replace(cookie.Value, ".", "9.", 1), s.sessions.signed(time.Now().Unix() - 1), newSessions("another token, long enough").signed(time.Now().Unix() + 60)} {
 		r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, at+"/api/v1/sample", nil)
 		r.AddCookie(&http.Cookie{Name: "sarn-monitor", Value: forged})
-		if a, _ := do(t, http.DefaultClient, r); a.StatusCode != 401 {
+		if a, _ := do(t, http.DefaultClient, r); a.StatusCode != http.StatusUnauthorized {
 			t.Errorf("session %q: %s", forged, a.Status)
 		}
 	}
@@ -128,7 +128,7 @@ func TestManyLogins(t *testing.T) {
 	}
 	r, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, at+"/api/v1/sample", nil)
 	r.AddCookie(&http.Cookie{Name: "sarn-monitor", Value: session})
-	if a, _ := do(t, http.DefaultClient, r); a.StatusCode != 200 {
+	if a, _ := do(t, http.DefaultClient, r); a.StatusCode != http.StatusOK {
 		t.Errorf("a session: %s", a.Status)
 	}
 	for i := range 3 * mostAddresses { // memory is bounded
@@ -142,7 +142,7 @@ func TestManyLogins(t *testing.T) {
 // TestLongLogin: a form that is too long, or does not come, ends.
 func TestLongLogin(t *testing.T) {
 	s := serving(t, Config{Token: token, Web: site{}}, &machine{})
-	if a, _ := post(t, http.DefaultClient, "http://"+s.Address()+"/login", url.Values{"token": {strings.Repeat("x", 1<<20)}}); a.StatusCode != 401 {
+	if a, _ := post(t, http.DefaultClient, "http://"+s.Address()+"/login", url.Values{"token": {strings.Repeat("x", 1<<20)}}); a.StatusCode != http.StatusUnauthorized {
 		t.Error(a.Status)
 	}
 }
