@@ -101,7 +101,7 @@ func (c *Client) refused(res *http.Response) error {
 	said := ""
 	if json.Unmarshal(text, &problem) == nil && problem.Error != "" {
 		said = problem.Error
-	} else if strings.HasPrefix(res.Header.Get("Content-Type"), "text/plain") {
+	} else if kind := res.Header.Get("Content-Type"); kind == "" || strings.HasPrefix(kind, "text/plain") {
 		said, _, _ = strings.Cut(string(text), "\n")
 	}
 	why := fmt.Sprintf("it answers %d %s", res.StatusCode, http.StatusText(res.StatusCode))
