@@ -54,8 +54,9 @@ var mayImport = map[string][]string{
 	"internal/monitor/history": {"internal/monitor/sample"},
 	"internal/monitor/alert":   {"internal/monitor/sample", "internal/problem"},
 	"internal/monitor/term":    {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
-	"internal/monitor/serve":   {"internal/monitor/sample"},
+	"internal/monitor/serve":   {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
 	"internal/monitor/remote":  {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
+	"internal/monitor/fleet":   {"internal/monitor/remote", "internal/monitor/sample", "internal/problem"},
 
 	"internal/daemon":  {},
 	"internal/graph":   {},

@@ -27,8 +27,8 @@ func (h *hostFlags) flags(cmd *cobra.Command) {
 	f.StringVar(&h.tokenFile, "token-file", "", "`file` with the monitor's token in its first line")
 }
 
-// monitorConfig is how to reach a monitor with the flags' token and certificates.
-func (a *app) monitorConfig(h *hostFlags, address string) (remote.Config, error) {
+// remoteConfig is how to reach a monitor with the flags' token and certificates.
+func (a *app) remoteConfig(h *hostFlags, address string) (remote.Config, error) {
 	c := remote.Config{Address: address, CA: a.target.ca, Cert: a.target.cert, Key: a.target.key}
 	var err error
 	switch {
@@ -46,7 +46,7 @@ func (a *app) monitorConfig(h *hostFlags, address string) (remote.Config, error)
 // topHost shows another machine. The first answer is awaited: what is wrong with the
 // address or the token is told before the screen is taken.
 func (a *app) topHost(ctx context.Context, t *topFlags) error {
-	conf, err := a.monitorConfig(&t.hostFlags, t.host)
+	conf, err := a.remoteConfig(&t.hostFlags, t.host)
 	if err != nil {
 		return err
 	}
