@@ -10,6 +10,9 @@ import (
 type visitor struct {
 	// record is the only one whose rows are kept; none if below 0.
 	record int
+	// times is called when entries have their times, before any item, and says whether
+	// to go on.
+	times func([]entry) bool
 	// item is called for each item of a table, if not nil: in says in which records it
 	// is, of[c] has the values of column c in these, peaks[c] what was beside them or nil.
 	// All are valid until it returns.
@@ -39,6 +42,9 @@ func decodeSection(sc *schema, raw []byte, section, records int, peaks bool, vis
 		r.column(column)
 		for i, v := range column {
 			entries[i].weight = v
+		}
+		if visit.times != nil && !r.bad && !visit.times(entries) {
+			return entries, nil
 		}
 	}
 	d := decoder{reader: r, strings: strings, records: records, peaks: peaks, visit: visit}

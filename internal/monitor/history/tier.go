@@ -30,6 +30,9 @@ func openTier(cfg Config, i int) (*tier, error) {
 		dir: cfg.Dir, step: cfg.Tiers[i].Step, keep: cfg.Tiers[i].records(), block: cfg.block(i),
 		largest: cfg.MaxBytes / 16, peaks: i > 0,
 	}
+	if cfg.Memory {
+		return t, nil
+	}
 	files, err := os.ReadDir(cfg.Dir)
 	if err != nil {
 		return nil, err
@@ -127,11 +130,19 @@ func (t *tier) expire() error {
 func (t *tier) remove(n int) error {
 	for ; n > 0; n-- {
 		s := t.segments[0]
-		if err := os.Remove(s.file.Name()); err != nil && !os.IsNotExist(err) {
+		if err := t.unlink(s); err != nil && !os.IsNotExist(err) {
 			return fmt.Errorf("remove what is too old: %w", err)
 		}
 		t.removed = append(t.removed, s.file)
 		t.segments = slices.Clone(t.segments[1:])
 	}
 	return nil
+}
+
+// unlink removes a segment's file; one in memory ends when it is closed.
+func (t *tier) unlink(s *segment) error {
+	if t.dir == "" {
+		return nil
+	}
+	return os.Remove(s.file.Name())
 }
