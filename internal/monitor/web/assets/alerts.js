@@ -18,10 +18,11 @@ export class Alerts {
     this.firing = byId("firing");
   }
 
-  // none says why nobody watches.
-  none(...words) {
+  // unwatched says that nobody is told, and how to mend it.
+  unwatched(why) {
     this.firing.hidden = true;
-    this.body.replaceChildren(make("p", { class: "none" }, ...words));
+    this.body.replaceChildren(make("p", { class: "none", title: why }, "Nobody watches this machine: there are no rules. Write some to a file (",
+      make("code", {}, "sarn monitor check FILE"), " tests them) and start the monitor with ", make("code", {}, "--alerts FILE"), "."));
   }
 
   take(a) {
@@ -29,8 +30,7 @@ export class Alerts {
     const rules = Number(a.rules) || 0;
     say(this.count, rules === 1 ? "1 rule" : `${rules} rules`);
     if (rules === 0 && active.length + past.length === 0) {
-      this.none("Nobody is told of anything: there are no rules. Write some to a file (", make("code", {}, "sarn monitor check FILE"),
-        " tests them) and start the monitor with ", make("code", {}, "--alerts FILE"), ".");
+      this.unwatched("");
       return;
     }
     this.firing.hidden = active.length === 0;

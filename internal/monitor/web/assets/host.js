@@ -4,7 +4,7 @@ import { Live } from "./chart.js";
 import * as columns from "./columns.js";
 import { Details } from "./details.js";
 import { byId, fit, make, mark, say } from "./dom.js";
-import { Feed } from "./feed.js";
+import { ask, Feed } from "./feed.js";
 import { clock, plain } from "./format.js";
 import { Graphs } from "./graphs.js";
 import { Past } from "./past.js";
@@ -120,10 +120,9 @@ async function listen() {
   graphs.changed();
   if (!told) {
     try {
-      const { ask } = await import("./feed.js");
       alerts.take(await ask(api + "/alerts"));
     } catch (e) {
-      if (!told) alerts.none(`Nobody watches here: ${plain(e.message, 300)}`);
+      if (!told) alerts.unwatched(plain(e.message, 300));
     }
   }
 }

@@ -5,9 +5,10 @@ import { plain } from "./format.js";
 
 // A column is {id, title, about, width, rank, text, kind, order, most, bar, look}.
 // text(row) is what the cell says; kind is "text" or a number's; order(a, b) compares,
-// by value(row) if that is there instead; most says that the largest stands first; rank
+// by value(row) if that is there instead; href(row) makes a link of the cell; most says that the largest stands first; rank
 // is who goes first where there is no room; bar(row) is a share drawn behind the text.
 
+const plenty = 60; // so many rows are all in the page, so that a search of the browser finds them
 const extra = 6; // rows above and below what is in sight
 
 export class Table {
@@ -44,7 +45,7 @@ export class Table {
     this.pool = [];
     // What is opened is what was there when the pointer went down, whatever moves since.
     this.body.addEventListener("pointerdown", (e) => (this.held = this.rowOf(e.target)));
-    this.body.addEventListener("click", (e) => this.opened(this.held ?? this.rowOf(e.target)));
+    this.body.addEventListener("click", (e) => e.target.closest("a") || this.opened(this.held ?? this.rowOf(e.target)));
     this.body.addEventListener("keydown", (e) => this.key(e));
     this.body.addEventListener("focusin", (e) => {
       const row = this.rowOf(e.target);
@@ -163,8 +164,9 @@ export class Table {
     const total = this.every || this.filter ? this.rows.length : Math.min(this.rows.length, this.few ?? Infinity);
     const height = parseFloat(getComputedStyle(this.table).getPropertyValue("--row")) || 28;
     const top = this.body.getBoundingClientRect().top;
-    const from = Math.min(Math.max(Math.floor(-top / height) - extra, 0), total);
-    const to = Math.min(Math.max(Math.ceil((innerHeight - top) / height) + extra, from), total);
+    const all = total <= plenty;
+    const from = all ? 0 : Math.min(Math.max(Math.floor(-top / height) - extra, 0), total);
+    const to = all ? total : Math.min(Math.max(Math.ceil((innerHeight - top) / height) + extra, from), total);
     this.above.style.height = `${from * height}px`;
     this.below.style.height = `${(total - to) * height}px`;
     this.above.hidden = from === 0;
@@ -200,7 +202,7 @@ export class Table {
   row() {
     const tr = make("tr", { tabindex: this.open ? "-1" : null });
     tr.spans = this.columns.map((c) => {
-      const span = make("span");
+      const span = make(c.href ? "a" : "span");
       tr.append(make("td", { class: classOf(c) }, span));
       return span;
     });
@@ -218,6 +220,7 @@ export class Table {
     this.columns.forEach((c, i) => {
       const span = tr.spans[i];
       say(span, c.text(row));
+      if (c.href) mark(span, "href", c.href(row));
       const cell = span.parentNode;
       if (c.bar) {
         const share = c.bar(row);
