@@ -160,3 +160,10 @@ func (h *hypervisor) guests(s *sample.Sample, spiking bool) {
 		s.Processes = append(s.Processes, sample.Process{PID: 31337, Parent: 1, Start: h.spike, User: "ci", Name: "cc1plus", Command: "/usr/libexec/gcc/cc1plus -O3 huge.cc", State: "R", Threads: 8, CPU: 7.8, CPUTime: 50, Resident: 2 * gib, Virtual: 3 * gib, RxBytes: -1, TxBytes: -1})
 	}
 }
+
+// while changes what a test's own change reads.
+func (h *hypervisor) while(do func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	do()
+}

@@ -58,7 +58,7 @@ function parts(field) {
 }
 
 const kinds = {
-  percent: { text: (v) => percent(v) + "%", least: 0.05, splits: [0.05, 0.1, 0.2, 0.25, 0.5, 1, 2, 5, 10, 20, 50, 100] },
+  percent: { text: (v) => percent(v) + "%", tick: (v) => `${Math.round(v * 1000) / 10}%`, least: 0.05 },
   bytes: { text: size, least: 1024 },
   rate: { text: (v) => size(v) + "/s", least: 10240 },
 };
@@ -168,7 +168,7 @@ export class Chart {
       },
       axes: [
         { ...axis, space: 60, size: 26, values: (_, splits, __, ___, step) => ticks(splits, step) },
-        { ...axis, size: 52, space: 28, values: (_, splits) => splits.map((v) => kinds[kind].text(v)), ...(kind === "percent" ? {} : { splits: powers }) },
+        { ...axis, size: 52, space: 28, values: (_, splits) => splits.map(kinds[kind].tick ?? kinds[kind].text), ...(kind === "percent" ? {} : { splits: powers }) },
       ],
       series: [{}, ...series],
       hooks: {
@@ -243,6 +243,31 @@ export class Chart {
       this.clicked();
     }
   }
+}
+
+// sparkline draws values, the last at the right end, from 0 to the largest or one CPU.
+export function sparkline(canvas, values, most = 600) {
+  const width = canvas.clientWidth * devicePixelRatio, height = canvas.clientHeight * devicePixelRatio;
+  if (width === 0) return;
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  const ctx = canvas.getContext("2d");
+  ctx.clearRect(0, 0, width, height);
+  const top = values.reduce((a, v) => Math.max(a, v ?? 0), 1) * 1.05;
+  ctx.beginPath();
+  let drawn = false;
+  values.forEach((v, i) => {
+    if (v === null) {
+      drawn = false;
+      return;
+    }
+    const x = width - ((values.length - 1 - i) / most) * width, y = height - (v / top) * (height - 2) - 1;
+    if (drawn) ctx.lineTo(x, y);
+    else ctx.moveTo(x, y);
+    drawn = true;
+  });
+  ctx.strokeStyle = colour("--c-blue");
+  ctx.lineWidth = 1.3 * devicePixelRatio;
+  ctx.stroke();
 }
 
 // powers splits an axis of bytes at 1, 2 or 5 times a power of 1024's tenths: round in

@@ -1,4 +1,5 @@
 // What the tables show, by the words of `sarn top` and in its units.
+import { sparkline } from "./chart.js";
 import { cpuTime, number, percent, plain, size } from "./format.js";
 
 const words = (id, title, about, width, rank, value) => ({ id, title, about, width, rank, kind: "text", value });
@@ -37,7 +38,9 @@ export const processMatches = (p, text) => has(text, p.command, p.name, p.user, 
 export const machineName = (m) => m.name || m.id || "";
 const kind = (m) => (m.kind === "container" ? "ctr" : m.kind);
 
-export const machineColumns = () => [
+// trend(id) is the CPU of the last minutes, if there is one.
+export const machineColumns = (trend) => [
+  words("name", "NAME", "name", "name", 0, machineName),
   words("kind", "KIND", "VM or container", "kind", 3, kind),
   words("state", "STATE", "state", "word", 2, (m) => m.state),
   { ...share("cpu", "CPU%", "of one CPU: 300 is three CPUs, all of the time", 0, (m) => m.cpu), bar: (m) => m.cpu / (m.cpus || 1) },
@@ -50,7 +53,7 @@ export const machineColumns = () => [
   amount("tx", "TX/s", "sent by it a second", 1, (m) => m.tx_bytes),
   count("processes", "PROC", "processes", 5, (m) => m.processes),
   words("by", "BY", "what runs it", "word", 5, (m) => m.by),
-  words("name", "NAME", "name", undefined, 0, machineName),
+  ...(trend ? [{ id: "trend", title: "CPU, 10 min", about: "CPU of the last 10 minutes", width: undefined, kind: "text", rank: 3, value: (m) => m.cpu, most: true, text: () => "", draw: (canvas, m) => sparkline(canvas, trend(m.id)) }] : []),
 ];
 
 export const machineMatches = (m, text) => has(text, m.name, m.id, m.by, m.kind, m.state);
@@ -83,11 +86,11 @@ export const full = (f) => (f.used + f.available > 0 ? f.used / (f.used + f.avai
 
 export const filesystemColumns = () => [
   words("mount", "FILESYSTEM", "where it is mounted", undefined, 0, (f) => f.mount),
-  words("type", "type", "kind of file system", "kind", 3, (f) => f.type),
+  words("type", "type", "kind of file system", "kind", 7, (f) => f.type),
   amount("used", "used", "used", 0, (f) => f.used),
   amount("size", "size", "size", 0, (f) => f.size),
   { ...share("full", "full%", "used, of what users can have", 0, (f) => (f.stale ? 2 : full(f))), width: "full", bar: full,
-    text: (f) => (f.stale ? "no answer!" : flagged(percent(full(f)), full(f) >= 0.9)), look: (f) => much(f.stale || full(f) >= 0.9) },
+    text: (f) => (f.stale ? "no reply!" : flagged(percent(full(f)), full(f) >= 0.9)), look: (f) => much(f.stale || full(f) >= 0.9) },
 ];
 
 const faults = (i) => i.rx_errors + i.tx_errors;
@@ -95,11 +98,10 @@ const drops = (i) => i.rx_drops + i.tx_drops;
 
 export const interfaceColumns = () => [
   words("name", "INTERFACE", "network interface", undefined, 0, (i) => i.name),
-  amount("rx", "RX/s", "received a second", 0, (i) => i.rx_bytes),
-  amount("tx", "TX/s", "sent a second", 0, (i) => i.tx_bytes),
+  { ...amount("rx", "RX/s", "received a second", 0, (i) => (i.up ? i.rx_bytes : -1)), text: (i) => (i.up ? size(i.rx_bytes) : "down") },
+  { ...amount("tx", "TX/s", "sent a second", 0, (i) => (i.up ? i.tx_bytes : -1)), text: (i) => (i.up ? size(i.tx_bytes) : "") },
   { ...amount("errors", "err", "errors a second", 1, faults), text: (i) => flagged(size(faults(i)), faults(i) > 0), look: (i) => much(faults(i) > 0) },
   { ...amount("drops", "drop", "packets dropped a second", 1, drops), text: (i) => flagged(size(drops(i)), drops(i) > 0), look: (i) => much(drops(i) > 0) },
-  { ...words("up", "link", "up with a carrier, or down", "state2", 2, (i) => (i.up ? "up" : "down")) },
 ];
 
 const reading = (s) => {

@@ -79,6 +79,8 @@ export class Graphs {
   async load(chart) {
     clearTimeout(chart.timer);
     chart.stop?.abort();
+    const { range, from: since } = this.times;
+    if (chart.range !== range || chart.since !== since) Object.assign(chart, { kept: null, range, since });
     if (!this.past.tiers) {
       chart.kept = null;
       this.draw(chart);
@@ -102,12 +104,17 @@ export class Graphs {
   }
 
   draw(chart) {
-    if (!this.times.live) {
-      if (chart.kept) chart.draw(chart.kept, chart.kept.from, chart.kept.to);
+    let { from, to } = chart.kept ?? {};
+    if (this.times.live) {
+      to = this.now ?? Date.now() / 1000;
+      from = to - this.live.seconds;
+      chart.draw(this.both(chart), from, to);
+    } else if (chart.kept) {
+      chart.draw(chart.kept, from, to);
+    } else {
       return;
     }
-    const now = this.now ?? Date.now() / 1000;
-    chart.draw(this.both(chart), now - this.live.seconds, now);
+    Object.assign(document.body.dataset, { charts: this.times.from ? "custom" : this.times.range, from, to });
   }
 
   // both are the points that came by, and before and between them what is kept.

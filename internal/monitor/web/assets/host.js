@@ -25,7 +25,7 @@ const alerts = new Alerts((at) => times.look(at, 1));
 
 const few = innerWidth < 700 ? 15 : 30;
 const machines = new Table({
-  mount: byId("machines"), name: "VMs and containers", columns: columns.machineColumns(), id: (m) => m.id, matches: columns.machineMatches,
+  mount: byId("machines"), name: "VMs and containers", columns: columns.machineColumns((id) => live.column(`machines[${id}].cpu`)), id: (m) => m.id, matches: columns.machineMatches,
   sort: "cpu", few, empty: "There is no VM and no container here.", open: (m) => details.machine(m, shown, machineCharts(m.id)),
 });
 machines.tools(byId("machines").querySelector("header"), "filter");
@@ -38,9 +38,9 @@ processes.tools(byId("processes").querySelector("header"), "filter: command, use
 
 const devices = byId("devices");
 const tables = {
-  disks: panel(devices, "Disks", { columns: columns.diskColumns(), id: (d) => d.name, sort: "busy", few: 8, empty: "There is none." }),
-  interfaces: panel(devices, "Network", { columns: columns.interfaceColumns(), id: (i) => i.name, sort: "rx", few: 8, empty: "There is none." }),
-  filesystems: panel(devices, "File systems", { columns: columns.filesystemColumns(), id: (f) => f.mount, sort: "full", few: 8, empty: "There is none." }),
+  disks: panel(devices, "Disks", { columns: columns.diskColumns(), id: (d) => d.name, sort: "busy", few: 6, empty: "There is none." }),
+  interfaces: panel(devices, "Network", { columns: columns.interfaceColumns(), id: (i) => i.name, sort: "rx", few: 6, empty: "There is none." }),
+  filesystems: panel(devices, "File systems", { columns: columns.filesystemColumns(), id: (f) => f.mount, sort: "full", few: 6, empty: "There is none." }),
   sensors: panel(devices, "Sensors", { columns: columns.sensorColumns(), id: (s) => `${s.chip} ${s.label} ${s.kind}`, sort: "name", few: 8, empty: "This machine has none that the kernel knows." }),
 };
 
@@ -72,12 +72,16 @@ function missing(all) {
 
 // changed shows another time, or the present again.
 function changed({ record, error }) {
-  say(byId("problem"), error ?? "");
-  byId("problem").hidden = !error;
+  problem(error);
   mark(document.body, "data-time", record ? "past" : "now");
   graphs.changed();
   if (record) show(times.which === "peak" && record.peak ? withNames(record.peak, record.sample) : record.sample);
   else if (latest) show(latest);
+}
+
+function problem(words) {
+  say(byId("problem"), plain(words ?? "", 500));
+  byId("problem").hidden = !words;
 }
 
 // withNames is the largest figures of a period, with the time of its record.
@@ -89,6 +93,7 @@ function status({ up, since, error }) {
   const words = up ? `live since ${clock(since)}` : `no connection since ${clock(since)}, trying again`;
   say(state, words);
   mark(state, "title", plain(error, 300) || null);
+  problem(up ? "" : error);
   if (up) listen();
 }
 
@@ -125,6 +130,17 @@ async function listen() {
       if (!told) alerts.unwatched(plain(e.message, 300));
     }
   }
+}
+
+// What follows # says which time is shown, so these do without.
+for (const a of document.querySelectorAll('a[href^="#"]')) {
+  a.addEventListener("click", (e) => {
+    e.preventDefault();
+    const to = document.querySelector(a.getAttribute("href"));
+    if (to.id === "main") scrollTo(0, 0);
+    else to.scrollIntoView();
+    to.focus({ preventScroll: true });
+  });
 }
 
 addEventListener("keydown", (e) => {

@@ -5,7 +5,7 @@ import { plain } from "./format.js";
 
 // A column is {id, title, about, width, rank, text, kind, order, most, bar, look}.
 // text(row) is what the cell says; kind is "text" or a number's; order(a, b) compares,
-// by value(row) if that is there instead; href(row) makes a link of the cell; most says that the largest stands first; rank
+// by value(row) if that is there instead; href(row) makes a link of the cell, draw(canvas, row) a picture; most says that the largest stands first; rank
 // is who goes first where there is no room; bar(row) is a share drawn behind the text.
 
 const plenty = 60; // so many rows are all in the page, so that a search of the browser finds them
@@ -202,7 +202,7 @@ export class Table {
   row() {
     const tr = make("tr", { tabindex: this.open ? "-1" : null });
     tr.spans = this.columns.map((c) => {
-      const span = make(c.href ? "a" : "span");
+      const span = make(c.draw ? "canvas" : c.href ? "a" : "span");
       tr.append(make("td", { class: classOf(c) }, span));
       return span;
     });
@@ -219,7 +219,8 @@ export class Table {
     mark(tr, "data-look", this.look?.(row) || null);
     this.columns.forEach((c, i) => {
       const span = tr.spans[i];
-      say(span, c.text(row));
+      if (c.draw) c.draw(span, row);
+      else say(span, c.text(row));
       if (c.href) mark(span, "href", c.href(row));
       const cell = span.parentNode;
       if (c.bar) {
