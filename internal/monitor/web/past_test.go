@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // clickAt clicks a chart where a time is.
@@ -84,10 +85,10 @@ func testHistory(t *testing.T, browser context.Context) {
 		b.until(`document.body.dataset.charts === "live"`)
 		b.act(`document.querySelector("#charts .area").focus()`)
 		for range 20 {
-			b.do(chromedp.KeyEvent("\ue012")) // left
+			b.do(chromedp.KeyEvent(kb.ArrowLeft))
 		}
 		b.until(`document.querySelector("#charts .area").ariaLabel.includes(", at ")`)
-		b.do(chromedp.KeyEvent("\r"))
+		b.do(chromedp.KeyEvent(kb.Enter))
 		b.until(`document.body.dataset.time === "past"`)
 	})
 	t.Run("before", func(t *testing.T) {

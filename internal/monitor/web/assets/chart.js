@@ -63,8 +63,8 @@ const kinds = {
   rate: { text: (v) => size(v) + "/s", least: 10240 },
 };
 
-// Chart draws {title, kind, fields, lines: [{label, colour, of(get), stack, peak, dash}], most(get)}.
-// get(field) is the field's value at a point, get.peak(field) its largest in the period.
+// Chart draws {title, kind, fields, lines: [{label, colour, of(get), stack, peak}], most(get)}.
+// get(field) is the field's value at a point; of a peak its largest in the period.
 export class Chart {
   // options: {mount, pick(at, chart), range(from, to, chart)}
   constructor(definition, options) {
@@ -76,7 +76,7 @@ export class Chart {
     this.mount.append(this.card);
     this.entries = definition.lines.map((line) => {
       const value = make("b");
-      const swatch = make("i", { class: line.stack ? "fill" : "line", "data-colour": line.colour });
+      const swatch = make("i", { class: line.stack || line.peak ? "fill" : "line", "data-colour": line.colour });
       this.legend.append(make("li", {}, swatch, line.label + " ", value));
       return value;
     });
@@ -104,13 +104,13 @@ export class Chart {
     const { lines, most } = this.definition;
     let i = 0;
     const get = (field) => values[field]?.[i] ?? null;
-    get.peak = (field) => peaks?.[field]?.[i] ?? get(field);
+    get.peak = (field) => peaks?.[field]?.[i] ?? null;
     this.raw = lines.map(() => new Array(times.length));
     let top = 0;
     for (i = 0; i < times.length; i++) {
       lines.forEach((line, k) => {
-        const v = line.of(line.peak ? Object.assign((f) => get.peak(f), { peak: get.peak }) : get);
-        this.raw[k][i] = Number.isFinite(v) ? v : null;
+        const v = line.of(line.peak ? get.peak : get);
+        this.raw[k][i] = Number.isFinite(v) && v >= 0 ? v : null;
       });
       if (most) top = Math.max(top, most(get) || 0);
     }
@@ -142,9 +142,9 @@ export class Chart {
   }
 
   order() {
-    const all = this.definition.lines.map((_, k) => k);
     const { lines } = this.definition;
-    return [...all.filter((k) => lines[k].stack).reverse(), ...all.filter((k) => !lines[k].stack)];
+    const all = lines.map((_, k) => k);
+    return [...all.filter((k) => lines[k].peak), ...all.filter((k) => lines[k].stack).reverse(), ...all.filter((k) => !lines[k].stack && !lines[k].peak)];
   }
 
   make(data) {
@@ -152,16 +152,17 @@ export class Chart {
     const axis = { stroke: () => colour("--dim"), grid: { stroke: () => colour("--grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     const series = this.order().map((k) => {
       const line = lines[k];
+      const filled = line.stack || line.peak;
       return {
-        stroke: () => (line.stack ? "transparent" : colour(line.colour)), fill: line.stack ? () => colour(line.colour) : undefined,
-        width: line.stack ? 0 : line.peak ? 1 : 2, dash: line.dash, points: { show: false }, spanGaps: false,
-        paths: line.stack ? uPlot.paths.stepped({ align: 1 }) : undefined,
+        stroke: () => (line.stack ? "transparent" : colour(line.colour)), fill: filled ? () => colour(line.colour) : undefined,
+        width: line.stack ? 0 : line.peak ? 1 : 2, points: { show: false }, spanGaps: false,
+        paths: filled ? uPlot.paths.stepped({ align: 1 }) : undefined,
       };
     });
     this.plot = new uPlot({
       width: Math.max(Math.floor(this.area.clientWidth), 50), height: this.area.clientHeight || 150,
       legend: { show: false }, padding: [8, 8, 0, 0],
-      cursor: { sync: { key: "time" }, y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: 8 } },
+      cursor: { sync: { key: "time", filters: { pub: (type) => type !== "mousedown" && type !== "mouseup" } }, y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: 8 } },
       scales: {
         x: { time: true, range: () => [this.from, this.to] },
         y: { range: (_, __, high) => [0, this.top || Math.max((high || 0) * 1.08, kinds[kind].least)] },
@@ -187,7 +188,8 @@ export class Chart {
     const at = this.plot?.cursor.idx ?? this.lastKnown();
     this.entries.forEach((b, k) => {
       const v = this.raw?.[k]?.[at];
-      say(b, v === null || v === undefined ? "-" : kinds[lines[k].kind ?? kind].text(v));
+      say(b, v === null || v === undefined ? "-" : kinds[kind].text(v));
+      if (lines[k].peak) b.parentNode.hidden = !this.raw?.[k]?.some((x) => x !== null);
     });
     mark(this.area, "aria-label", `${this.title.textContent}: ` + this.entries.map((b, k) => `${lines[k].label} ${b.textContent}`).join(", ") +
       (this.times?.[at] ? `, at ${clock(new Date(this.times[at] * 1000))}` : ""));
@@ -205,12 +207,19 @@ export class Chart {
     const x = Math.round(u.valToPos(this.at, "x", true));
     const { ctx, bbox } = u;
     ctx.save();
-    ctx.strokeStyle = colour("--text");
-    ctx.lineWidth = 2 * devicePixelRatio;
+    ctx.strokeStyle = ctx.fillStyle = colour("--text");
+    ctx.lineWidth = devicePixelRatio;
+    ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
     ctx.beginPath();
     ctx.moveTo(x, bbox.top);
     ctx.lineTo(x, bbox.top + bbox.height);
     ctx.stroke();
+    const wing = 5 * devicePixelRatio;
+    ctx.beginPath();
+    ctx.moveTo(x - wing, bbox.top - wing);
+    ctx.lineTo(x + wing, bbox.top - wing);
+    ctx.lineTo(x, bbox.top + wing / 2);
+    ctx.fill();
     ctx.restore();
   }
 
