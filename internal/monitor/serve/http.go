@@ -19,7 +19,7 @@ func (s *Server) handler() http.Handler {
 	inside.HandleFunc("GET /api/v1/history", s.historyBounds)
 	inside.HandleFunc("GET /api/v1/history/at", s.historyAt)
 	inside.HandleFunc("GET /api/v1/history/range", s.historyRange)
-	inside.Handle("GET /metrics", s.metrics())
+	inside.HandleFunc("GET /metrics", s.metrics)
 	inside.HandleFunc("/", nothing)
 	if s.config.Hosts != nil {
 		inside.Handle("GET /api/v1/hosts", s.config.Hosts)
@@ -54,6 +54,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		case r.Method != http.MethodPost && (r.ContentLength != 0 || len(r.TransferEncoding) > 0):
 			h.Set("Connection", "close") // nobody reads it to its end
 			refuse(w, http.StatusBadRequest, "a %s here has no body", r.Method)
+		case strings.Contains(r.URL.Path, "/.."): // written with %2e
+			nothing(w, r)
 		default:
 			next.ServeHTTP(w, r)
 		}

@@ -53,8 +53,11 @@ type Server struct {
 	config   Config
 	hub      *hub
 	keeper   *keeper
+	totals   *totals
+	exporter *exporter
 	sessions *sessions
 	queries  chan struct{} // what of the history is asked for at a time
+	patience time.Duration // with a client: for what it asks, and for each event that it reads
 	ready    chan struct{}
 	at       string   // where it listens, once it is ready
 	names    []string // of the certificate
@@ -65,8 +68,9 @@ func New(c Config, d Deps) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{Deps: d, config: c, hub: newHub(), queries: make(chan struct{}, mostQueries), ready: make(chan struct{})}
-	s.sessions = newSessions(c.Token)
+	s := &Server{Deps: d, config: c, hub: newHub(), queries: make(chan struct{}, mostQueries), patience: 10 * time.Second, ready: make(chan struct{})}
+	s.sessions, s.totals = newSessions(c.Token), newTotals()
+	s.exporter = newExporter(s)
 	if d.History != nil {
 		s.keeper = &keeper{to: d.History, log: d.Log, samples: make(chan *sample.Sample, mostUnkept)}
 	}
@@ -84,7 +88,7 @@ func (s *Server) Address() string { return s.at }
 
 // Run serves until ctx ends. A server runs once.
 func (s *Server) Run(ctx context.Context) error {
-	l, err := s.listen()
+	l, err := s.listen(ctx)
 	if err != nil {
 		return err
 	}
@@ -92,9 +96,9 @@ func (s *Server) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	web := &http.Server{
-		Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		Handler: s.handler(), ReadHeaderTimeout: s.patience, IdleTimeout: 2 * s.patience, MaxHeaderBytes: 16 << 10,
 		// Of an answer as a whole; a stream has patience for each event instead.
-		WriteTimeout: 30 * time.Second,
+		WriteTimeout: 3 * s.patience,
 		ErrorLog:     slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 		// Streams end with the server.
 		BaseContext: func(net.Listener) context.Context { return ctx },
@@ -106,6 +110,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	failed := make(chan error, 1)
 	all.Go(func() { failed <- web.Serve(l) })
+	s.Log.Info("the monitor listens", "address", s.at, "tls", s.config.TLSCert != "")
 	close(s.ready)
 	select {
 	case err = <-failed:
@@ -131,14 +136,18 @@ func (s *Server) watch(ctx context.Context) {
 	defer tick.Stop()
 	failing := false
 	for {
+		began := time.Now()
 		now, err := s.Source.Pass()
-		switch {
-		case err == nil:
+		if err == nil {
 			failing = false
+			s.totals.add(now, time.Since(began).Seconds())
 			s.take(now)
-		case !failing:
-			failing = true
-			s.Log.Error("cannot look at the machine", "error", err)
+		} else {
+			s.totals.failed()
+			if !failing {
+				failing = true
+				s.Log.Error("cannot look at the machine", "error", err)
+			}
 		}
 		select {
 		case <-tick.C:
@@ -154,7 +163,7 @@ func (s *Server) take(now *sample.Sample) {
 	if s.Alerts != nil {
 		s.Alerts.Observe(now)
 	}
-	s.hub.publish(now, s.alertsNow)
+	s.hub.publish(now, func() any { return s.alertsNow() })
 	if s.keeper != nil {
 		s.keeper.take(now)
 	}

@@ -49,16 +49,31 @@ func (m *machine) Pass() (*sample.Sample, error) {
 
 func serving(t *testing.T, c Config, m *machine) *Server {
 	t.Helper()
+	return servingDeps(t, c, Deps{Source: m})
+}
+
+func servingDeps(t *testing.T, c Config, d Deps) *Server {
+	t.Helper()
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:0"
 	}
 	if c.Interval == 0 {
 		c.Interval = 100 * time.Millisecond
 	}
-	s, err := New(c, Deps{Source: m, Log: slog.New(slog.DiscardHandler)})
+	s, err := New(c, d)
 	if err != nil {
 		t.Fatal(err)
 	}
+	run(t, s)
+	return s
+}
+
+// run runs a server to the end of the test.
+func run(t *testing.T, s *Server) {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -69,7 +84,6 @@ func serving(t *testing.T, c Config, m *machine) *Server {
 		}
 	})
 	<-s.Ready()
-	return s
 }
 
 func get(t *testing.T, address, host, token string) (*http.Response, string) {
@@ -264,12 +278,12 @@ func TestToken(t *testing.T) {
 func TestConfig(t *testing.T) {
 	token := strings.Repeat("x", 24)
 	for want, c := range map[string]Config{
-		"HOST:PORT":               {Listen: "nonsense"},
-		"from 100ms":              {Interval: time.Millisecond},
-		"belong together":         {TLSCert: "x"},
-		"too short":               {Token: "secret"},
+		"HOST:PORT":           {Listen: "nonsense"},
+		"from 100ms":          {Interval: time.Millisecond},
+		"belong together":     {TLSCert: "x"},
+		"too short":           {Token: "secret"},
 		"takes a certificate": {Listen: ":80"},
-		"from other machines":     {Listen: "10.0.0.1:80", Token: token},
+		"from other machines": {Listen: "10.0.0.1:80", Token: token},
 	} {
 		if _, err := New(c, Deps{Source: &machine{}, Log: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %s", c, err, want)
