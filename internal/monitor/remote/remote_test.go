@@ -44,7 +44,7 @@ func (m *machine) Pass() (*sample.Sample, error) {
 // server is a real monitor at an address, until stop.
 func server(t *testing.T, listen string) (address string, stop func()) {
 	t.Helper()
-	s, err := serve.New(serve.Config{Listen: listen, Interval: 100 * time.Millisecond}, &machine{}, slog.New(slog.DiscardHandler))
+	s, err := serve.New(serve.Config{Listen: listen, Interval: 100 * time.Millisecond}, serve.Deps{Source: &machine{}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
