@@ -172,20 +172,27 @@ func TestLies(t *testing.T) {
 		tell func(w http.ResponseWriter)
 		why  string
 	}{
-		"delta first":    {func(w http.ResponseWriter) { event(w, "delta", `{"base":"`+when+`","sample":`+good+`}`) }, "not a sample"},
-		"delta of other": {func(w http.ResponseWriter) { event(w, "sample", good); event(w, "delta", `{"base":"2026-05-04T03:11:59Z","sample":`+good+`}`) }, "does not follow"},
-		"delta empty":    {func(w http.ResponseWriter) { event(w, "sample", good); event(w, "delta", `{}`) }, "not a sample"},
-		"delta null":     {func(w http.ResponseWriter) { event(w, "sample", good); event(w, "delta", `null`) }, "not a sample"},
-		"null":           {func(w http.ResponseWriter) { event(w, "sample", `null`) }, "not a sample"},
-		"no time":        {func(w http.ResponseWriter) { event(w, "sample", `{}`) }, "not a sample"},
-		"no JSON":        {func(w http.ResponseWriter) { event(w, "sample", `{"time":`) }, "does not"},
-		"NaN":            {func(w http.ResponseWriter) { event(w, "sample", `{"time":"`+when+`","load":[NaN,0,0]}`) }, "does not"},
-		"negative size":  {func(w http.ResponseWriter) { event(w, "sample", `{"time":"`+when+`","memory":{"total":-1}}`) }, "does not"},
-		"out of range":   {func(w http.ResponseWriter) { event(w, "sample", `{"time":"`+when+`","interval":1e999}`) }, "does not"},
-		"year 10000":     {func(w http.ResponseWriter) { event(w, "sample", `{"time":"10000-01-01T00:00:00Z"}`) }, "does not"},
-		"same PID twice": {func(w http.ResponseWriter) { event(w, "sample", `{"time":"`+when+`","processes":[{"pid":1},{"pid":1}]}`) }, "not a sample"},
-		"PID below":      {func(w http.ResponseWriter) { event(w, "sample", `{"time":"`+when+`","processes":[{"pid":-1}]}`) }, "not a sample"},
-		"deep":           {func(w http.ResponseWriter) { event(w, "sample", `{"x":`+strings.Repeat("[", 5000)+strings.Repeat("]", 5000)+`}`) }, "longer lists"},
+		"delta first": {func(w http.ResponseWriter) { event(w, "delta", `{"base":"`+when+`","sample":`+good+`}`) }, "not a sample"},
+		"delta of other": {func(w http.ResponseWriter) {
+			event(w, "sample", good)
+			event(w, "delta", `{"base":"2026-05-04T03:11:59Z","sample":`+good+`}`)
+		}, "does not follow"},
+		"delta empty":   {func(w http.ResponseWriter) { event(w, "sample", good); event(w, "delta", `{}`) }, "not a sample"},
+		"delta null":    {func(w http.ResponseWriter) { event(w, "sample", good); event(w, "delta", `null`) }, "not a sample"},
+		"null":          {func(w http.ResponseWriter) { event(w, "sample", `null`) }, "not a sample"},
+		"no time":       {func(w http.ResponseWriter) { event(w, "sample", `{}`) }, "not a sample"},
+		"no JSON":       {func(w http.ResponseWriter) { event(w, "sample", `{"time":`) }, "does not"},
+		"NaN":           {func(w http.ResponseWriter) { event(w, "sample", `{"time":"`+when+`","load":[NaN,0,0]}`) }, "does not"},
+		"negative size": {func(w http.ResponseWriter) { event(w, "sample", `{"time":"`+when+`","memory":{"total":-1}}`) }, "does not"},
+		"out of range":  {func(w http.ResponseWriter) { event(w, "sample", `{"time":"`+when+`","interval":1e999}`) }, "does not"},
+		"year 10000":    {func(w http.ResponseWriter) { event(w, "sample", `{"time":"10000-01-01T00:00:00Z"}`) }, "does not"},
+		"same PID twice": {func(w http.ResponseWriter) {
+			event(w, "sample", `{"time":"`+when+`","processes":[{"pid":1},{"pid":1}]}`)
+		}, "not a sample"},
+		"PID below": {func(w http.ResponseWriter) { event(w, "sample", `{"time":"`+when+`","processes":[{"pid":-1}]}`) }, "not a sample"},
+		"deep": {func(w http.ResponseWriter) {
+			event(w, "sample", `{"x":`+strings.Repeat("[", 5000)+strings.Repeat("]", 5000)+`}`)
+		}, "longer lists"},
 		"many processes": {func(w http.ResponseWriter) {
 			event(w, "sample", `{"time":"`+when+`","processes":[`+strings.Repeat("{},", 3_000_000)+`{}]}`)
 		}, "longer lists"},
