@@ -20,6 +20,7 @@ type table[T any, K comparable] struct {
 	id      func(r *T) K
 	tie     func(a, b *T) int // orders what the column leaves equal
 	matches func(r *T, text string) bool
+	tint    func(r *T) look // of a whole row; nil for plain
 
 	sort    int
 	reverse bool
@@ -190,6 +191,11 @@ func (t *table[T, K]) draw(g *grid, y, h int, focused bool) {
 		at := t.offset + i
 		for _, s := range t.spans {
 			t.cell(g, y+1+i, s, at)
+		}
+		if t.tint != nil {
+			if l := t.tint(t.rows[at]); l != plain {
+				g.paint(0, y+1+i, g.w, l)
+			}
 		}
 		if at == chosen {
 			g.paint(0, y+1+i, g.w, selected)
