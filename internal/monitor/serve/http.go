@@ -54,6 +54,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		case r.Method != http.MethodPost && (r.ContentLength != 0 || len(r.TransferEncoding) > 0):
 			h.Set("Connection", "close") // nobody reads it to its end
 			refuse(w, http.StatusBadRequest, "a %s here has no body", r.Method)
+		case strings.Contains(r.URL.Path, "/.."): // written with %2e
+			nothing(w, r)
 		default:
 			next.ServeHTTP(w, r)
 		}
