@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,6 +23,8 @@ type Config struct {
 	Finders []Finder
 	// Interval is the time between questions to one host; 0 is 3 s.
 	Interval time.Duration
+	// Log is told when hosts cannot be found; nil for nobody.
+	Log *slog.Logger
 }
 
 // Finder finds hosts.
@@ -132,10 +135,14 @@ func (f *Fleet) note(number int, finder string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.told[number] = true
-	delete(f.notes, finder)
-	if err != nil {
-		f.notes[finder] = err.Error()
+	if err == nil {
+		delete(f.notes, finder)
+		return
 	}
+	if f.notes[finder] != err.Error() && f.config.Log != nil {
+		f.config.Log.Warn("hosts cannot be found", "of", finder, "error", err)
+	}
+	f.notes[finder] = err.Error()
 }
 
 // Notes says which finders cannot know what is there, and why.

@@ -48,7 +48,7 @@ func (m *MDNS) String() string { return "mDNS" }
 func (m *MDNS) Find(ctx context.Context, tell func([]Host, error)) {
 	known := map[string]*answered{}
 	for {
-		hosts, err := m.ask(ctx)
+		hosts, err := m.askWithin(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -80,6 +80,24 @@ func (m *MDNS) Find(ctx context.Context, tell func([]Host, error)) {
 type answered struct {
 	host   Host
 	missed int
+}
+
+// askWithin is ask, but for the library's waiting to the end of askFor also when ctx has
+// ended.
+func (m *MDNS) askWithin(ctx context.Context) (hosts []Host, err error) {
+	done := make(chan struct{})
+	var found []Host
+	var wrong error
+	go func() {
+		defer close(done)
+		found, wrong = m.ask(ctx)
+	}()
+	select {
+	case <-done:
+		return found, wrong
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // ask asks once.
@@ -128,8 +146,31 @@ type Announcement struct {
 	Interface string // where to answer; empty is the one of Listen, or that leads elsewhere
 }
 
+// Validate says what is wrong, apart from a network that is not there.
+func (a *Announcement) Validate() error {
+	host, port, err := net.SplitHostPort(a.Listen)
+	if err != nil {
+		return fmt.Errorf("%s is not HOST:PORT", a.Listen)
+	}
+	ip := net.ParseIP(host)
+	switch {
+	case !nameRE.MatchString(a.Name):
+		return fmt.Errorf("this machine's name %q is not one that can be announced", a.Name)
+	case host == "localhost" || ip != nil && ip.IsLoopback():
+		return fmt.Errorf("%s is this machine alone: nobody who is told of it could come; listen on an address that others reach", a.Listen)
+	case ip != nil && ip.To4() == nil && !ip.IsUnspecified():
+		return fmt.Errorf("%s is announced by IPv4 alone: listen on an IPv4 address", a.Listen)
+	case port == "0":
+		return errors.New("port 0 cannot be announced: give one")
+	}
+	return nil
+}
+
 // Announce answers questions of multicast DNS for monitors until ctx ends.
 func Announce(ctx context.Context, a Announcement) error {
+	if err := a.Validate(); err != nil {
+		return err
+	}
 	host, port, err := net.SplitHostPort(a.Listen)
 	if err != nil {
 		return fmt.Errorf("announce %s: %w", a.Listen, err)
@@ -157,18 +198,12 @@ func Announce(ctx context.Context, a Announcement) error {
 // where is on which interface to answer, and with which addresses.
 func (a *Announcement) where(host string) (*net.Interface, []net.IP, error) {
 	ip := net.ParseIP(host)
-	if host == "localhost" || ip != nil && ip.IsLoopback() {
-		return nil, nil, fmt.Errorf("%s is this machine alone: nobody who is told of it could come; listen on an address that others reach", a.Listen)
-	}
 	if ip == nil || ip.IsUnspecified() {
 		on, err := outward(a.Interface)
 		if err != nil {
 			return nil, nil, err
 		}
 		return on, ipv4Of(on), nil
-	}
-	if ip.To4() == nil {
-		return nil, nil, fmt.Errorf("%s is announced by IPv4 alone: listen on an IPv4 address", a.Listen)
 	}
 	all, err := net.Interfaces()
 	if err != nil {
