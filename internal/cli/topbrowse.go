@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,7 +30,7 @@ type fleetFlags struct {
 const anyInterface = "auto"
 
 func (f *fleetFlags) flags(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&f.nodes, "nodes", false, "look at the controller's nodes, with the certificates of the context or of --tls-cert")
+	cmd.Flags().BoolVar(&f.nodes, "nodes", false, "look at the controller's nodes, with the certificates of its context")
 	mdnsFlag(cmd, &f.mdns, "look at hosts that announce themselves by multicast DNS on this `interface`, if none is given on that with the default route")
 }
 
@@ -88,8 +89,11 @@ func (a *app) nodeFinder(as remote.Config) (*nodes, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e := found.endpoint; e.CA != "" && as.CA == "" && as.Cert == "" {
+	switch e := &found.endpoint; {
+	case as.CA == "" && as.Cert == "":
 		as.CA, as.Cert, as.Key = e.CA, e.Cert, e.Key
+	case e.CA == "" && e.Cert == "" && strings.HasPrefix(e.Address, "https://"):
+		e.CA, e.Cert, e.Key = as.CA, as.Cert, as.Key
 	}
 	client, err := a.connectTo(found)
 	if err != nil {

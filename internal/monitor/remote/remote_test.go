@@ -446,7 +446,7 @@ func TestWords(t *testing.T) {
 		{answer(401, "text/plain", "x"), "", "wants a token; give --token-file"},
 		{answer(401, "text/plain", "x"), "some", "refuses the token"},
 		{answer(404, "text/plain", ""), "", "no monitor of Sarn"},
-		{answer(503, "application/json", `{"error":"too many look on"}`), "", "503 Service Unavailable: too many look on"},
+		{answer(503, "application/json", `{"error":"too many look on"}`), "", ": too many look on"},
 		{answer(200, "application/json", `<html>`), "", "what a monitor does not"},
 		{answer(200, "application/json", `{}`), "", "not a sample"},
 		{strings.Replace(secure.URL, "https", "http", 1), "", "write https://"},
