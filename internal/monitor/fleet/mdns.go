@@ -46,9 +46,13 @@ func (m *MDNS) String() string { return "mDNS" }
 
 // Find implements Finder.
 func (m *MDNS) Find(ctx context.Context, tell func([]Host, error)) {
+	m.find(ctx, askEvery, askFor, tell)
+}
+
+func (m *MDNS) find(ctx context.Context, pause, patience time.Duration, tell func([]Host, error)) {
 	known := map[string]*answered{}
 	for {
-		hosts, err := m.askWithin(ctx)
+		hosts, err := m.askWithin(ctx, patience)
 		if ctx.Err() != nil {
 			return
 		}
@@ -67,7 +71,7 @@ func (m *MDNS) Find(ctx context.Context, tell func([]Host, error)) {
 			all = append(all, k.host)
 		}
 		tell(all, err)
-		again := time.NewTimer(askEvery)
+		again := time.NewTimer(pause)
 		select {
 		case <-again.C:
 		case <-ctx.Done():
@@ -84,13 +88,13 @@ type answered struct {
 
 // askWithin is ask, but for the library's waiting to the end of askFor also when ctx has
 // ended.
-func (m *MDNS) askWithin(ctx context.Context) (hosts []Host, err error) {
+func (m *MDNS) askWithin(ctx context.Context, patience time.Duration) (hosts []Host, err error) {
 	done := make(chan struct{})
 	var found []Host
 	var wrong error
 	go func() {
 		defer close(done)
-		found, wrong = m.ask(ctx)
+		found, wrong = m.ask(ctx, patience)
 	}()
 	select {
 	case <-done:
@@ -101,15 +105,18 @@ func (m *MDNS) askWithin(ctx context.Context) (hosts []Host, err error) {
 }
 
 // ask asks once.
-func (m *MDNS) ask(ctx context.Context) ([]Host, error) {
+func (m *MDNS) ask(ctx context.Context, patience time.Duration) ([]Host, error) {
 	on, err := outward(m.Interface)
 	if err != nil {
 		return nil, err
 	}
 	// The library goes on changing what it has handed out until it returns.
 	entries := make(chan *mdns.ServiceEntry, mostFound)
-	err = mdns.QueryContext(ctx, &mdns.QueryParam{Service: service, Domain: strings.Trim(domain, "."), Timeout: askFor, Interface: on,
+	err = mdns.QueryContext(ctx, &mdns.QueryParam{Service: service, Domain: strings.Trim(domain, "."), Timeout: patience, Interface: on,
 		Entries: entries, DisableIPv6: true, Logger: log.New(io.Discard, "", 0)})
+	if err != nil && source() == nil { // the library listens where the default route leads
+		return nil, fmt.Errorf("ask on %s: %w; without a default route multicast needs one of its own: ip route add 224.0.0.0/4 dev %s", on.Name, err, on.Name)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ask on %s: %w", on.Name, err)
 	}
