@@ -56,6 +56,9 @@ func ago(text string) (time.Duration, bool) {
 		return 0, false
 	}
 	rest = strings.ReplaceAll(rest, " ", "")
+	if rest == "" {
+		return 0, false
+	}
 	var total time.Duration
 	if days, after, ok := strings.Cut(rest, "d"); ok {
 		d, err := time.ParseDuration(days + "h")
