@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"internal/cli": {
 		"internal/agent", "internal/api", "internal/compile", "internal/controller", "internal/daemon", "internal/doctor",
 		"internal/bench/compare", "internal/bench/load", "internal/bench/netload", "internal/bench/report",
-		"internal/monitor/alert", "internal/monitor/collect", "internal/monitor/history", "internal/monitor/sample", "internal/monitor/serve", "internal/monitor/term",
+		"internal/monitor/alert", "internal/monitor/collect", "internal/monitor/fleet", "internal/monitor/history", "internal/monitor/remote", "internal/monitor/sample", "internal/monitor/serve", "internal/monitor/term",
 		"internal/intent", "internal/kernel", "internal/lab", "internal/netstate", "internal/pki", "internal/reach", "internal/store",
 	},
 
@@ -54,7 +54,9 @@ var mayImport = map[string][]string{
 	"internal/monitor/history": {"internal/monitor/sample"},
 	"internal/monitor/alert":   {"internal/monitor/sample", "internal/problem"},
 	"internal/monitor/term":    {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
-	"internal/monitor/serve":   {"internal/monitor/sample"},
+	"internal/monitor/serve":   {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
+	"internal/monitor/remote":  {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
+	"internal/monitor/fleet":   {"internal/monitor/remote", "internal/monitor/sample", "internal/problem"},
 
 	"internal/daemon":  {},
 	"internal/graph":   {},
@@ -77,6 +79,7 @@ var onlyIn = map[string][]string{
 	"github.com/rogpeppe/go-internal": {}, // tests alone
 	"github.com/wneessen/go-mail":     {"internal/monitor/alert"},
 	"github.com/klauspost/compress":   {"internal/monitor/history"},
+	"github.com/prometheus/":          {"internal/monitor/serve"},
 	"pgregory.net/rapid":              {"internal/netstate/netstatetest"},
 	"go.uber.org/goleak":              {},
 }

@@ -47,6 +47,22 @@ func (v Values) MarshalJSON() ([]byte, error) {
 	return append(out, ']'), nil
 }
 
+// UnmarshalJSON reads what MarshalJSON writes.
+func (v *Values) UnmarshalJSON(text []byte) error {
+	var read []*float64
+	if err := json.Unmarshal(text, &read); err != nil {
+		return err
+	}
+	*v = make(Values, len(read))
+	for i, x := range read {
+		(*v)[i] = math.NaN()
+		if x != nil {
+			(*v)[i] = *x
+		}
+	}
+	return nil
+}
+
 const mostPoints = 100_000
 
 // Any stands for the name of an item: disks[*].busy is that of the busiest disk in each
@@ -165,7 +181,7 @@ type chart struct {
 	owner      []int // the tier that each point is of, 0 if none yet
 	// by has the lines that want an item of a table; those of Any are under Any.
 	by       map[item][]int
-	needs    [][]bool // by table and column
+	needs    [][]bool        // by table and column
 	sections [nSections]bool // that have a field
 }
 

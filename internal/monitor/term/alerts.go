@@ -64,7 +64,7 @@ func (v *view) alertLine(y int) int {
 	w.text(levelMark(level), levelLook(level))
 	w.text(" "+alertName(a), strong)
 	w.text("  "+a.Message, plain)
-	end := "  since " + clock(a.Since, v.sample.Time)
+	end := "  since " + timeOfDay(a.Since, v.sample.Time)
 	if more > 0 {
 		end += "  +" + strconv.Itoa(more) + " more"
 	}
@@ -97,8 +97,8 @@ func alertName(a *alert.Alert) string {
 	return a.Rule + " " + a.Subject
 }
 
-// clock is a time of day, with the date if that is another than now's.
-func clock(t, now time.Time) string {
+// timeOfDay is a time of day, with the date if that is another than now's.
+func timeOfDay(t, now time.Time) string {
 	t, now = t.Local(), now.Local()
 	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
 		return t.Format(time.TimeOnly)
@@ -133,13 +133,13 @@ func (v *view) alertsText() []item {
 		}
 	}
 	list("Active", v.alerts.Active, func(a *alert.Alert) item {
-		return item{strings.TrimSpace(levelMark(a.Level)), alertWords(a, "since "+clock(a.Since, now)+", for "+brevity(now.Sub(a.Since)))}
+		return item{strings.TrimSpace(levelMark(a.Level)), alertWords(a, "since "+timeOfDay(a.Since, now)+", for "+brevity(now.Sub(a.Since)))}
 	})
 	list("Pending", v.alerts.Pending, func(a *alert.Alert) item {
-		return item{"pending", alertWords(a, "since "+clock(a.Since, now)+", for "+brevity(now.Sub(a.Since))+", not long enough yet")}
+		return item{"pending", alertWords(a, "since "+timeOfDay(a.Since, now)+", for "+brevity(now.Sub(a.Since))+", not long enough yet")}
 	})
 	list("Past", v.alerts.Past, func(a *alert.Alert) item {
-		return item{strings.TrimSpace(levelMark(a.Highest)), alertWords(a, clock(a.Since, now)+" to "+clock(a.Ended, now)+", "+brevity(a.Ended.Sub(a.Since)))}
+		return item{strings.TrimSpace(levelMark(a.Highest)), alertWords(a, timeOfDay(a.Since, now)+" to "+timeOfDay(a.Ended, now)+", "+brevity(a.Ended.Sub(a.Since)))}
 	})
 	return items
 }

@@ -17,7 +17,7 @@ type machines struct {
 
 func newMachines() *machines {
 	m := &machines{}
-	m.columns = machineColumns(m.peak)
+	m.columns = withPeak(machineColumns(), m.peak)
 	m.id = func(r *sample.Machine) string { return r.ID }
 	m.matches = machineMatches
 	m.tie = func(a, b *sample.Machine) int {
@@ -27,7 +27,7 @@ func newMachines() *machines {
 	return m
 }
 
-func machineColumns(peak func(*sample.Machine) float64) []column[sample.Machine] {
+func machineColumns() []column[sample.Machine] {
 	type M = sample.Machine
 	amount := func(title string, key rune, rank int, of func(*M) float64) column[M] {
 		return column[M]{title: title, key: key, width: 6, rank: rank, most: true,
@@ -52,9 +52,6 @@ func machineColumns(peak func(*sample.Machine) float64) []column[sample.Machine]
 		{title: cpuTitle, key: 'C', width: 6, rank: 0, most: true,
 			value: func(b []byte, m *M) []byte { return percent(b, m.CPU) },
 			order: func(a, b *M) int { return cmp.Compare(a.CPU, b.CPU) }},
-		{title: peakTitle, key: 'K', width: 6, rank: 0, most: true, off: true,
-			value: func(b []byte, m *M) []byte { return percent(b, peak(m)) },
-			order: func(a, b *M) int { return cmp.Compare(peak(a), peak(b)) }},
 		amount("MEM", 'M', 0, func(m *M) float64 { return float64(m.Used) }),
 		{title: "GIVEN", key: 'L', width: 6, rank: 4, most: true,
 			value: func(b []byte, m *M) []byte { return limitMemory(b, m) },

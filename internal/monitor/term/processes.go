@@ -36,7 +36,7 @@ type branch struct{ row, depth int }
 
 func newProcesses() *processes {
 	p := &processes{place: map[int]int{}}
-	p.columns = processColumns(p.peak)
+	p.columns = withPeak(processColumns(), p.peak)
 	p.id, p.matches = processID, processMatches
 	p.tie = func(a, b *sample.Process) int {
 		return cmp.Or(cmp.Compare(a.PID, b.PID), cmp.Compare(a.Start.UnixNano(), b.Start.UnixNano()))
@@ -45,7 +45,7 @@ func newProcesses() *processes {
 	return p
 }
 
-func processColumns(peak func(*sample.Process) float64) []column[sample.Process] {
+func processColumns() []column[sample.Process] {
 	type P = sample.Process
 	whole := func(title string, key rune, width, rank int, of func(*P) int) column[P] {
 		return column[P]{title: title, key: key, width: width, rank: rank,
@@ -70,9 +70,6 @@ func processColumns(peak func(*sample.Process) float64) []column[sample.Process]
 		{title: cpuTitle, key: 'C', width: 6, rank: 0, most: true,
 			value: func(b []byte, p *P) []byte { return percent(b, p.CPU) },
 			order: func(a, b *P) int { return cmp.Compare(a.CPU, b.CPU) }},
-		{title: peakTitle, key: 'K', width: 6, rank: 0, most: true, off: true,
-			value: func(b []byte, p *P) []byte { return percent(b, peak(p)) },
-			order: func(a, b *P) int { return cmp.Compare(peak(a), peak(b)) }},
 		{title: "TIME", key: 'T', width: 8, rank: 4, most: true,
 			value: func(b []byte, p *P) []byte { return cpuTime(b, p.CPUTime) },
 			order: func(a, b *P) int { return cmp.Compare(a.CPUTime, b.CPUTime) }},

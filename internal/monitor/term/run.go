@@ -61,24 +61,34 @@ type Status struct {
 // fails, or ctx ends (its error). The terminal is as before when it returns, or panics.
 // To have that at SIGTERM too, let it end ctx.
 func Run(ctx context.Context, c Config) error {
-	if c.Term == "" || c.Term == "dumb" {
-		return fmt.Errorf("this terminal (TERM=%q) cannot place text on the screen: use another one, or print once without it", c.Term)
-	}
-	info, err := tcell.LookupTerminfo(c.Term)
-	if err != nil {
-		return fmt.Errorf("nothing is known about this terminal (TERM=%q): try TERM=xterm, or install the package ncurses-term", c.Term)
-	}
-	tty, err := newTTY(c.In, c.Out)
+	screen, out, err := newScreen(c.In, c.Out, c.Term)
 	if err != nil {
 		return err
+	}
+	return show(ctx, screen, out, &c)
+}
+
+// newScreen is the terminal of that type and what writes to it, or why nothing can be
+// shown on it.
+func newScreen(in, out *os.File, kind string) (tcell.Screen, *output, error) {
+	if kind == "" || kind == "dumb" {
+		return nil, nil, fmt.Errorf("this terminal (TERM=%q) cannot place text on the screen: use another one, or print once without it", kind)
+	}
+	info, err := tcell.LookupTerminfo(kind)
+	if err != nil {
+		return nil, nil, fmt.Errorf("nothing is known about this terminal (TERM=%q): try TERM=xterm, or install the package ncurses-term", kind)
+	}
+	tty, err := newTTY(in, out)
+	if err != nil {
+		return nil, nil, err
 	}
 	// In a locale that tcell does not know, characters beyond ASCII become "?".
 	tcell.SetEncodingFallback(tcell.EncodingFallbackASCII)
 	screen, err := tcell.NewTerminfoScreenFromTtyTerminfo(tty, info)
 	if err != nil {
-		return fmt.Errorf("terminal: %w", err)
+		return nil, nil, fmt.Errorf("terminal: %w", err)
 	}
-	return show(ctx, screen, tty.written, &c)
+	return screen, tty.written, nil
 }
 
 // show runs the view on a screen, which writes to out.
@@ -257,16 +267,7 @@ func (l *loop) draw() {
 		return
 	}
 	v.draw(w, h)
-	changed := v.g.flush(l.screen, &l.styles)
-	if v.prompt != nil && v.prompt.cursor >= 0 {
-		l.screen.ShowCursor(v.prompt.cursor, h-1)
-		changed = true
-	} else {
-		l.screen.HideCursor()
-	}
-	if changed {
-		l.screen.Show()
-	}
+	v.flush(l.screen, &l.styles)
 }
 
 // delivery is what a source has given.

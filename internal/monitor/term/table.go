@@ -1,6 +1,9 @@
 package term
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // column is one column of a table of T. Either text or value is set.
 type column[T any] struct {
@@ -21,6 +24,7 @@ type table[T any, K comparable] struct {
 	id      func(r *T) K
 	tie     func(a, b *T) int // orders what the column leaves equal
 	matches func(r *T, text string) bool
+	tint    func(r *T) look // of a whole row; nil for plain
 
 	sort    int
 	reverse bool
@@ -202,6 +206,11 @@ func (t *table[T, K]) draw(g *grid, y, h int, focused bool) {
 		for _, s := range t.spans {
 			t.cell(g, y+1+i, s, at)
 		}
+		if t.tint != nil {
+			if l := t.tint(t.rows[at]); l != plain {
+				g.paint(0, y+1+i, g.w, l)
+			}
+		}
 		if at == chosen {
 			g.paint(0, y+1+i, g.w, selected)
 		}
@@ -283,6 +292,15 @@ func (t *table[T, K]) clearChoice() { t.has, t.follow = false, false }
 
 // page is how many rows are in sight.
 func (t *table[T, K]) page() int { return max(t.height, 1) }
+
+// withPeak puts a column of peaks behind that of CPU, which is not shown until there are
+// any.
+func withPeak[T any](columns []column[T], peak func(*T) float64) []column[T] {
+	cpu := slices.IndexFunc(columns, func(c column[T]) bool { return c.title == cpuTitle })
+	return slices.Insert(columns, cpu+1, column[T]{title: peakTitle, key: 'K', width: 6, rank: 0, most: true, off: true,
+		value: func(b []byte, r *T) []byte { return percent(b, peak(r)) },
+		order: func(a, b *T) int { return cmp.Compare(peak(a), peak(b)) }})
+}
 
 // showPeaks shows the column of peaks or not. Who sorted by CPU wants the peaks then, as
 // the mean of who was busy for a second is next to nothing.

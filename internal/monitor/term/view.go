@@ -91,6 +91,7 @@ type rows interface {
 	find(text string, by int) bool
 	clearChoice()
 	page() int
+	click(x, y int) (resort, here bool)
 }
 
 func newView(c *Config) *view {
