@@ -40,11 +40,11 @@ type BrowseConfig struct {
 func Browse(ctx context.Context, c BrowseConfig) error {
 	b := newBrowser(&c)
 	for {
-		screen, err := newScreen(c.In, c.Out, c.Term)
+		screen, out, err := newScreen(c.In, c.Out, c.Term)
 		if err != nil {
 			return err
 		}
-		if err := b.show(ctx, screen, &c); err != nil || b.opened == "" {
+		if err := b.show(ctx, screen, out, &c); err != nil || b.opened == "" {
 			return err
 		}
 		view, end, err := c.Open(b.opened)
@@ -62,7 +62,7 @@ func Browse(ctx context.Context, c BrowseConfig) error {
 }
 
 // show shows the list until a host is opened or a person quits.
-func (b *browser) show(ctx context.Context, screen tcell.Screen, c *BrowseConfig) error {
+func (b *browser) show(ctx context.Context, screen tcell.Screen, out *output, c *BrowseConfig) error {
 	if err := screen.Init(); err != nil {
 		return fmt.Errorf("terminal: %w", err)
 	}
@@ -77,13 +77,14 @@ func (b *browser) show(ctx context.Context, screen tcell.Screen, c *BrowseConfig
 	defer tick.Stop()
 	b.take(c.Hosts(), c.Notes())
 	for !b.list.quit && b.opened == "" {
-		if w, h := screen.Size(); w > 0 && h > 0 {
+		if w, h := screen.Size(); w > 0 && h > 0 && !out.stalled() {
 			b.draw(w, h)
 			b.list.flush(screen, &looks)
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-out.idle: // it takes the latest picture now
 		case <-tick.C:
 			b.take(c.Hosts(), c.Notes())
 		case ev, ok := <-events:
