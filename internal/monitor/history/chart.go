@@ -181,6 +181,7 @@ type chart struct {
 	owner      []int // the tier that each point is of, 0 if none yet
 	// by has the lines that want an item of a table; those of Any are under Any.
 	by       map[item][]int
+	needs    [][]bool        // by table and column
 	sections [nSections]bool // that have a field
 }
 
@@ -190,7 +191,7 @@ type item struct {
 }
 
 func newChart(sc *schema, from, step int64, n int) *chart {
-	return &chart{schema: sc, from: from, step: step, owner: make([]int, n), by: map[item][]int{}}
+	return &chart{schema: sc, from: from, step: step, owner: make([]int, n), by: map[item][]int{}, needs: make([][]bool, len(sc.shapes))}
 }
 
 func (c *chart) add(name string) error {
@@ -204,6 +205,10 @@ func (c *chart) add(name string) error {
 	c.fields = append(c.fields, f)
 	c.lines = append(c.lines, points{make([]float64, n), make([]float64, n), make([]int, n)})
 	c.sections[f.section] = true
+	if c.needs[f.table] == nil {
+		c.needs[f.table] = make([]bool, len(c.schema.shapes[f.table].names))
+	}
+	c.needs[f.table][f.column] = true
 	return nil
 }
 
@@ -336,7 +341,7 @@ func (s *archive) drawBlock(c *chart, v *view, tier int, seg *segment, b *block)
 		}
 		return c.sections[0]
 	}
-	visit := visitor{record: -1, times: times, item: d.item}
+	visit := visitor{record: -1, times: times, item: d.item, needs: c.needs}
 	if _, err := s.read(seg, b, 0, visit); err != nil {
 		return err
 	}

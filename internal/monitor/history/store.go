@@ -20,6 +20,7 @@ type Store struct {
 	rollers []*roller // what tier i is made with; nil for the finest
 	seq     uint64
 	failing bool
+	syncer
 }
 
 // ErrNone says that nothing is known of a time.
@@ -127,7 +128,8 @@ func (s *Store) Add(sm *sample.Sample) error {
 		return os.ErrClosed
 	}
 	s.seq++
-	return s.report(s.add(0, s.schema.entry(sm, s.seq)))
+	err := s.add(0, s.schema.entry(sm, s.seq))
+	return s.report(worse(err, s.sync()))
 }
 
 func (s *Store) report(err error) error {
@@ -193,6 +195,9 @@ func (s *Store) flush(t *tier) error {
 		return err
 	}
 	t.pending = nil
+	if t == s.tiers[0] {
+		s.unsafe++
+	}
 	if err := t.expire(); err != nil {
 		return err
 	}
@@ -252,10 +257,11 @@ func (s *Store) Close() error {
 				all = append(all, fmt.Errorf("history: %w", err))
 			}
 		}
-		if n := len(t.segments); n > 0 {
-			if err := t.segments[n-1].file.Sync(); err != nil {
-				all = append(all, fmt.Errorf("history: %w", err))
-			}
+	}
+	s.syncing.Wait()
+	if !s.cfg.Memory {
+		if err := syncFiles(s.cfg.Dir, s.unsynced()); err != nil {
+			all = append(all, fmt.Errorf("history: %w", err))
 		}
 	}
 	s.release()

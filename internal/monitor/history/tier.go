@@ -19,6 +19,7 @@ type tier struct {
 	segments []*segment
 	pending  []*entry
 	removed  []*os.File // that somebody may still read
+	unsynced []*os.File // that were written to
 }
 
 // segmentsKept is how many segments the kept records are spread over, since whole ones
@@ -109,6 +110,9 @@ func (t *tier) append(h header, data []byte) error {
 		s.closed = s.file.Truncate(s.size) != nil
 		return err
 	}
+	if !slices.Contains(t.unsynced, s.file) {
+		t.unsynced = append(t.unsynced, s.file)
+	}
 	s.blocks = append(s.blocks, block{h, s.size})
 	s.size += int64(len(data))
 	return nil
@@ -134,6 +138,7 @@ func (t *tier) remove(n int) error {
 			return fmt.Errorf("remove what is too old: %w", err)
 		}
 		t.removed = append(t.removed, s.file)
+		t.unsynced = slices.DeleteFunc(t.unsynced, func(f *os.File) bool { return f == s.file })
 		t.segments = slices.Clone(t.segments[1:])
 	}
 	return nil

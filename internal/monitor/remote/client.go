@@ -178,3 +178,18 @@ func (c *Client) Sample(ctx context.Context) (*sample.Sample, error) {
 	tellSkew(s, time.Now())
 	return s, nil
 }
+
+// mostSummary is the size of a summary, in bytes.
+const mostSummary = 4 << 20
+
+// Summary asks for the latest sample in short.
+func (c *Client) Summary(ctx context.Context) (*sample.Summary, error) {
+	s := &sample.Summary{}
+	if err := c.get(ctx, "summary", nil, mostSummary, s); err != nil {
+		return nil, err
+	}
+	if err := fitSummary(s); err != nil {
+		return nil, c.fail(err)
+	}
+	return s, nil
+}

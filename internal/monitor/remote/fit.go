@@ -178,6 +178,31 @@ func counts(all ...*int) {
 	}
 }
 
+// mostFirst is how many processes a summary may have.
+const mostFirst = 1000
+
+// fitSummary is fit for a summary.
+func fitSummary(s *sample.Summary) error {
+	if s.Time.IsZero() {
+		return errNoSample
+	}
+	if len(s.Processes) > mostFirst {
+		return errTooMany
+	}
+	as := &sample.Sample{Host: s.Host, Load: s.Load, Tasks: s.Tasks, Pressure: s.Pressure, Swap: s.Swap, Machines: s.Machines, Processes: s.Processes}
+	as.CPU.Total = s.CPU
+	if err := fitFigures(as); err != nil {
+		return err
+	}
+	s.Host, s.Load, s.Tasks, s.Swap, s.CPU = as.Host, as.Load, as.Tasks, as.Swap, as.CPU.Total
+	amounts(&s.Interval, &s.ReadBytes, &s.WriteBytes, &s.RxBytes, &s.TxBytes)
+	counts(&s.VMs, &s.Containers, &s.Alerts)
+	if s.Worst != nil {
+		(&fitter{}).texts(&s.Worst.Level, &s.Worst.Message)
+	}
+	return nil
+}
+
 // skewed is how far another machine's clock may be off before that is said.
 const skewed = time.Minute
 

@@ -44,7 +44,7 @@ func (m *machine) Pass() (*sample.Sample, error) {
 // server is a real monitor at an address, until stop.
 func server(t *testing.T, listen string) (address string, stop func()) {
 	t.Helper()
-	s, err := serve.New(serve.Config{Listen: listen, Interval: 100 * time.Millisecond}, &machine{}, slog.New(slog.DiscardHandler))
+	s, err := serve.New(serve.Config{Listen: listen, Interval: 100 * time.Millisecond}, serve.Deps{Source: &machine{}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,20 +172,27 @@ func TestLies(t *testing.T) {
 		tell func(w http.ResponseWriter)
 		why  string
 	}{
-		"delta first":    {func(w http.ResponseWriter) { event(w, "delta", `{"base":"`+when+`","sample":`+good+`}`) }, "not a sample"},
-		"delta of other": {func(w http.ResponseWriter) { event(w, "sample", good); event(w, "delta", `{"base":"2026-05-04T03:11:59Z","sample":`+good+`}`) }, "does not follow"},
-		"delta empty":    {func(w http.ResponseWriter) { event(w, "sample", good); event(w, "delta", `{}`) }, "not a sample"},
-		"delta null":     {func(w http.ResponseWriter) { event(w, "sample", good); event(w, "delta", `null`) }, "not a sample"},
-		"null":           {func(w http.ResponseWriter) { event(w, "sample", `null`) }, "not a sample"},
-		"no time":        {func(w http.ResponseWriter) { event(w, "sample", `{}`) }, "not a sample"},
-		"no JSON":        {func(w http.ResponseWriter) { event(w, "sample", `{"time":`) }, "does not"},
-		"NaN":            {func(w http.ResponseWriter) { event(w, "sample", `{"time":"`+when+`","load":[NaN,0,0]}`) }, "does not"},
-		"negative size":  {func(w http.ResponseWriter) { event(w, "sample", `{"time":"`+when+`","memory":{"total":-1}}`) }, "does not"},
-		"out of range":   {func(w http.ResponseWriter) { event(w, "sample", `{"time":"`+when+`","interval":1e999}`) }, "does not"},
-		"year 10000":     {func(w http.ResponseWriter) { event(w, "sample", `{"time":"10000-01-01T00:00:00Z"}`) }, "does not"},
-		"same PID twice": {func(w http.ResponseWriter) { event(w, "sample", `{"time":"`+when+`","processes":[{"pid":1},{"pid":1}]}`) }, "not a sample"},
-		"PID below":      {func(w http.ResponseWriter) { event(w, "sample", `{"time":"`+when+`","processes":[{"pid":-1}]}`) }, "not a sample"},
-		"deep":           {func(w http.ResponseWriter) { event(w, "sample", `{"x":`+strings.Repeat("[", 5000)+strings.Repeat("]", 5000)+`}`) }, "longer lists"},
+		"delta first": {func(w http.ResponseWriter) { event(w, "delta", `{"base":"`+when+`","sample":`+good+`}`) }, "not a sample"},
+		"delta of other": {func(w http.ResponseWriter) {
+			event(w, "sample", good)
+			event(w, "delta", `{"base":"2026-05-04T03:11:59Z","sample":`+good+`}`)
+		}, "does not follow"},
+		"delta empty":   {func(w http.ResponseWriter) { event(w, "sample", good); event(w, "delta", `{}`) }, "not a sample"},
+		"delta null":    {func(w http.ResponseWriter) { event(w, "sample", good); event(w, "delta", `null`) }, "not a sample"},
+		"null":          {func(w http.ResponseWriter) { event(w, "sample", `null`) }, "not a sample"},
+		"no time":       {func(w http.ResponseWriter) { event(w, "sample", `{}`) }, "not a sample"},
+		"no JSON":       {func(w http.ResponseWriter) { event(w, "sample", `{"time":`) }, "does not"},
+		"NaN":           {func(w http.ResponseWriter) { event(w, "sample", `{"time":"`+when+`","load":[NaN,0,0]}`) }, "does not"},
+		"negative size": {func(w http.ResponseWriter) { event(w, "sample", `{"time":"`+when+`","memory":{"total":-1}}`) }, "does not"},
+		"out of range":  {func(w http.ResponseWriter) { event(w, "sample", `{"time":"`+when+`","interval":1e999}`) }, "does not"},
+		"year 10000":    {func(w http.ResponseWriter) { event(w, "sample", `{"time":"10000-01-01T00:00:00Z"}`) }, "does not"},
+		"same PID twice": {func(w http.ResponseWriter) {
+			event(w, "sample", `{"time":"`+when+`","processes":[{"pid":1},{"pid":1}]}`)
+		}, "not a sample"},
+		"PID below": {func(w http.ResponseWriter) { event(w, "sample", `{"time":"`+when+`","processes":[{"pid":-1}]}`) }, "not a sample"},
+		"deep": {func(w http.ResponseWriter) {
+			event(w, "sample", `{"x":`+strings.Repeat("[", 5000)+strings.Repeat("]", 5000)+`}`)
+		}, "longer lists"},
 		"many processes": {func(w http.ResponseWriter) {
 			event(w, "sample", `{"time":"`+when+`","processes":[`+strings.Repeat("{},", 3_000_000)+`{}]}`)
 		}, "longer lists"},
@@ -260,6 +267,12 @@ func TestHostileValues(t *testing.T) {
 	}
 }
 
+func (c *Client) latest() *sample.Sample {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
 // TestManyProcessesByDeltas grows no sample beyond what a machine has.
 func TestManyProcessesByDeltas(t *testing.T) {
 	url := lying(t, func(w http.ResponseWriter, r *http.Request) {
@@ -276,17 +289,14 @@ func TestManyProcessesByDeltas(t *testing.T) {
 	})
 	c := following(t, Config{Address: url})
 	most := 0
-	for {
-		await(t, c, "a sample or an end", func(s Status) bool { return s.State != Connecting })
-		if s := c.Status(); s.State == Down {
-			if !strings.Contains(s.Error, "longer lists") {
-				t.Errorf("down: %s", s.Error)
-			}
-			break
+	end := await(t, c, "down", func(s Status) bool {
+		if now := c.latest(); now != nil {
+			most = max(most, len(now.Processes))
 		}
-		c.mu.Lock()
-		most = max(most, len(c.now.Processes))
-		c.mu.Unlock()
+		return s.State == Down
+	})
+	if !strings.Contains(end.Error, "longer lists") {
+		t.Errorf("down: %s", end.Error)
 	}
 	if most > mostProcesses {
 		t.Errorf("a sample has %d processes", most)
@@ -439,7 +449,7 @@ func TestWords(t *testing.T) {
 		{answer(401, "text/plain", "x"), "", "wants a token; give --token-file"},
 		{answer(401, "text/plain", "x"), "some", "refuses the token"},
 		{answer(404, "text/plain", ""), "", "no monitor of Sarn"},
-		{answer(503, "application/json", `{"error":"too many look on"}`), "", "503 Service Unavailable: too many look on"},
+		{answer(503, "application/json", `{"error":"too many look on"}`), "", ": too many look on"},
 		{answer(200, "application/json", `<html>`), "", "what a monitor does not"},
 		{answer(200, "application/json", `{}`), "", "not a sample"},
 		{strings.Replace(secure.URL, "https", "http", 1), "", "write https://"},
