@@ -25,8 +25,8 @@ func (b *tab) clickAt(chart int, at time.Time) {
 
 // testHistory asks who made that spike, in all ways that there are.
 func testHistory(t *testing.T, browser context.Context) {
-	h := &hypervisor{processes: 60, spike: time.Now().Add(-40 * time.Minute)}
-	m := newMonitor(t, h, func(m *monitor) { m.deps.History = h.keeps(t, 100*time.Minute) })
+	h := &hypervisor{processes: 20, spike: time.Now().Add(-40 * time.Minute)}
+	m := newMonitor(t, h, func(m *monitor) { m.deps.History = h.keeps(t, 65*time.Minute) })
 	b := open(t, browser, m.url("/"), 1440, 1000)
 	b.until(rows + `.length > 10`)
 	b.until(`document.querySelectorAll("#ranges button:not(:disabled)").length === 7`)

@@ -175,7 +175,8 @@ export class Chart {
       hooks: {
         setCursor: [() => this.values()],
         setSelect: [(u) => this.selected(u)],
-        draw: [(u) => this.line(u)],
+        drawClear: [(u) => this.line(u)],
+        draw: [(u) => this.arrow(u)],
       },
     }, data, this.area);
     this.plot.over.addEventListener("click", () => this.clicked());
@@ -201,26 +202,32 @@ export class Chart {
     return at;
   }
 
-  // line marks the time that the page shows.
+  // place is where the time that the page shows is on the canvas, or null.
+  place(u) {
+    if (this.at === null || this.at < this.from || this.at > this.to) return null;
+    return Math.round(u.valToPos(this.at, "x", true));
+  }
+
+  // line marks that time, behind what is drawn: it may be a narrow spike.
   line(u) {
-    if (this.at === null || this.at < this.from || this.at > this.to) return;
-    const x = Math.round(u.valToPos(this.at, "x", true));
+    const x = this.place(u);
+    if (x === null) return;
     const { ctx, bbox } = u;
-    ctx.save();
-    ctx.strokeStyle = ctx.fillStyle = colour("--text");
-    ctx.lineWidth = devicePixelRatio;
-    ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
-    ctx.beginPath();
-    ctx.moveTo(x, bbox.top);
-    ctx.lineTo(x, bbox.top + bbox.height);
-    ctx.stroke();
+    ctx.fillStyle = colour("--dim");
+    ctx.fillRect(x, bbox.top, devicePixelRatio, bbox.height);
+  }
+
+  arrow(u) {
+    const x = this.place(u);
+    if (x === null) return;
+    const { ctx, bbox } = u;
     const wing = 5 * devicePixelRatio;
+    ctx.fillStyle = colour("--text");
     ctx.beginPath();
     ctx.moveTo(x - wing, bbox.top - wing);
     ctx.lineTo(x + wing, bbox.top - wing);
     ctx.lineTo(x, bbox.top + wing / 2);
     ctx.fill();
-    ctx.restore();
   }
 
   look(at) {
