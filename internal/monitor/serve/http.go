@@ -14,6 +14,7 @@ import (
 func (s *Server) handler() http.Handler {
 	inside := http.NewServeMux()
 	inside.HandleFunc("GET /api/v1/sample", s.sample)
+	inside.HandleFunc("GET /api/v1/summary", s.summary)
 	inside.HandleFunc("GET /api/v1/stream", s.stream)
 	inside.HandleFunc("GET /api/v1/alerts", s.alerts)
 	inside.HandleFunc("GET /api/v1/history", s.historyBounds)
@@ -30,6 +31,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("POST /login", s.login)
 	if s.config.Web != nil {
 		inside.Handle("GET /{$}", s.config.Web)
+		inside.Handle("GET /this", s.config.Web)
 		inside.Handle("GET /hosts", s.config.Web)
 		inside.Handle("GET /hosts/", s.config.Web)
 		mux.Handle("GET /static/", s.config.Web) // the form has its looks from there
