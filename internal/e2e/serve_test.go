@@ -370,7 +370,9 @@ func TestMonitorServeManyViewers(t *testing.T) {
 	if n := w.metric("sarn_monitor_viewers"); n != most {
 		t.Errorf("%v look on", n)
 	}
-	if now, highest := w.resident(); highest > 200<<20 {
-		t.Errorf("%d KiB are resident, %d at the most", now>>10, highest>>10)
+	now, highest := w.resident()
+	t.Logf("%d KiB are resident, %d at the most", now>>10, highest>>10)
+	if highest > 200<<20 {
+		t.Error("that is too much")
 	}
 }

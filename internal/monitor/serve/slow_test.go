@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -172,7 +171,7 @@ func TestEncodedOnce(t *testing.T) {
 	e := newHub().event("x", 1, func() any { n++; return n })
 	packed, plain := e.packed(), e.plain()
 	for range 3 {
-		if got := fmt.Sprintf("%s", e.plain()); got != "event: x\nid: 1\ndata: 1\n\n" {
+		if got := string(e.plain()); got != "event: x\nid: 1\ndata: 1\n\n" {
 			t.Errorf("got %q", got)
 		}
 		if &e.packed()[0] != &packed[0] || &e.plain()[0] != &plain[0] {
