@@ -335,8 +335,24 @@ func TestMonitorServeBadInput(t *testing.T) {
 }
 
 // TestMonitorServeCost: ten who look on cost at most half as much again as none, in one
-// run, turn by turn.
+// run, turn by turn. There are some processes, as on a machine that somebody looks at.
 func TestMonitorServeCost(t *testing.T) {
+	idle := bounded(t, "sh", "-c", "for i in $(seq 500); do sleep 600 & done; echo; wait")
+	idle.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	started, err := idle.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := idle.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		syscall.Kill(-idle.Process.Pid, syscall.SIGKILL)
+		_ = idle.Wait()
+	}()
+	if _, err := started.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
 	w := watch(t, "--no-history", "--interval", "100ms")
 	var none, ten time.Duration
 	for range 3 {
