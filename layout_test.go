@@ -54,7 +54,7 @@ var mayImport = map[string][]string{
 	"internal/monitor/history": {"internal/monitor/sample"},
 	"internal/monitor/alert":   {"internal/monitor/sample", "internal/problem", "internal/strict"},
 	"internal/monitor/term":    {"internal/monitor/sample"},
-	"internal/monitor/serve":   {"internal/monitor/sample"},
+	"internal/monitor/serve":   {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
 
 	"internal/daemon":  {},
 	"internal/graph":   {},
@@ -78,6 +78,7 @@ var onlyIn = map[string][]string{
 	"github.com/rogpeppe/go-internal": {}, // tests alone
 	"github.com/wneessen/go-mail":     {"internal/monitor/alert"},
 	"github.com/klauspost/compress":   {"internal/monitor/history"},
+	"github.com/prometheus/":          {"internal/monitor/serve"},
 	"pgregory.net/rapid":              {"internal/netstate/netstatetest"},
 	"go.uber.org/goleak":              {},
 }
