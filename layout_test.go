@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"internal/cli": {
 		"internal/agent", "internal/api", "internal/compile", "internal/controller", "internal/daemon", "internal/doctor",
 		"internal/bench/compare", "internal/bench/load", "internal/bench/netload", "internal/bench/report",
-		"internal/monitor/alert", "internal/monitor/collect", "internal/monitor/history", "internal/monitor/sample", "internal/monitor/serve", "internal/monitor/term",
+		"internal/monitor/alert", "internal/monitor/collect", "internal/monitor/fleet", "internal/monitor/history", "internal/monitor/remote", "internal/monitor/sample", "internal/monitor/serve", "internal/monitor/term",
 		"internal/intent", "internal/kernel", "internal/lab", "internal/netstate", "internal/pki", "internal/reach", "internal/store",
 	},
 
@@ -53,8 +53,10 @@ var mayImport = map[string][]string{
 	"internal/monitor/collect": {"internal/monitor/sample"},
 	"internal/monitor/history": {"internal/monitor/sample"},
 	"internal/monitor/alert":   {"internal/monitor/sample", "internal/problem", "internal/strict"},
-	"internal/monitor/term":    {"internal/monitor/sample"},
+	"internal/monitor/term":    {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
 	"internal/monitor/serve":   {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
+	"internal/monitor/remote":  {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
+	"internal/monitor/fleet":   {"internal/monitor/remote", "internal/monitor/sample", "internal/problem"},
 
 	"internal/daemon":  {},
 	"internal/graph":   {},

@@ -24,6 +24,9 @@ type topFlags struct {
 	sort     string
 	filter   string
 	output   topFormat
+	browse   bool
+	hostFlags
+	fleetFlags
 }
 
 // leastInterval keeps rates from being made of single ticks of the kernel's clock.
@@ -32,7 +35,7 @@ const leastInterval = 100 * time.Millisecond
 func (a *app) topCommand() *cobra.Command {
 	var t topFlags
 	cmd := &cobra.Command{
-		Use:   "top",
+		Use:   "top [--host ADDRESS | --browse [FILE]]",
 		Short: "Show what this machine, its VMs, containers and processes do",
 		Long: `Shows CPUs, memory, disks, file systems, network, VMs, containers and processes of this
 machine. It needs no configuration and no root; what root would add, it says.
@@ -42,18 +45,39 @@ Without --once it is a live view: ? shows the keys, q ends it.
 With --once it reads twice, --interval apart so that there are rates, prints and ends.
 With --count it goes on: JSON is then one sample a line, YAML one document a sample, CSV
 the rows of each sample under one heading. A rate that the kernel does not tell is -1.
---fields, --sort and --filter are about processes.`,
+--fields, --sort and --filter are about processes.
+
+With --host it shows another machine, on which ` + "`sarn monitor serve`" + ` runs. The token that
+it may want is in --token-file, or in the environment as ` + monitorTokenVariable + `.
+
+With --browse it lists many machines with what they do; Enter opens one, q or Esc comes
+back. The file of hosts is by default hosts.yaml beside the contexts; its form is in
+docs/monitor-hosts.md.`,
 		Example: `  sarn top
   sarn top --once
   sarn top --once --sort memory --filter qemu
   sarn top --once -o csv --fields time,pid,name,cpu --count 3 --interval 500ms
-  sarn top --once -o json`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+  sarn top --once -o json
+  sarn top --host hyper1 --tls-ca ca.crt --token-file token
+  sarn top --browse hosts.yaml
+  sarn top --browse --nodes --once -o csv`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if !t.browse {
+				return noArgs(cmd, args)
+			}
+			return cobra.MaximumNArgs(1)(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t.file = strings.Join(args, "")
 			if err := t.check(cmd); err != nil {
 				return err
 			}
-			if !t.once {
+			switch {
+			case t.browse:
+				return a.topBrowse(cmd.Context(), &t)
+			case len(t.hosts) > 0:
+				return a.topHost(cmd.Context(), &t)
+			case !t.once:
 				return a.topLive(cmd.Context(), &t)
 			}
 			return a.topOnce(cmd.Context(), &t)
@@ -66,6 +90,9 @@ the rows of each sample under one heading. A rate that the kernel does not tell 
 	f.StringSliceVar(&t.fields, "fields", nil, "`names` of the processes' fields to print, with commas between")
 	f.StringVar(&t.sort, "sort", "cpu", "`field` to sort processes by, the largest first; memory is resident, io both disk rates")
 	f.StringVar(&t.filter, "filter", "", "only processes with this `text` in name, command, user or machine")
+	t.hostFlags.flags(cmd)
+	f.BoolVar(&t.browse, "browse", false, "list many machines: those of a FILE of hosts, of --host, --nodes and --mdns")
+	t.fleetFlags.flags(cmd)
 	f.VarP(&t.output, "output", "o", "how to print: `table`, json, csv or yaml")
 	complete(cmd, "output", topFormats()...)
 	complete(cmd, "sort", append([]string{"memory", "io"}, fieldNames()...)...)
@@ -104,6 +131,16 @@ func (t *topFlags) check(cmd *cobra.Command) error {
 	switch {
 	case !t.once && changedOf(cmd, "count", "fields", "sort", "filter", "output") != "":
 		return usageError("--%s belongs to --once; the live view has keys for it", changedOf(cmd, "count", "fields", "sort", "filter", "output"))
+	case slices.Contains(t.hosts, ""):
+		return usageError("--host names no machine")
+	case !t.browse && len(t.hosts) > 1:
+		return usageError("the view is of one machine: give one --host, or --browse for a list of them")
+	case !t.browse && changedOf(cmd, "nodes", "mdns") != "":
+		return usageError("--%s belongs to --browse", changedOf(cmd, "nodes", "mdns"))
+	case t.browse && changedOf(cmd, "count", "fields", "sort", "filter") != "":
+		return usageError("--%s is about the processes of one machine, not about --browse", changedOf(cmd, "count", "fields", "sort", "filter"))
+	case !t.browse && len(t.hosts) == 0 && t.tokenFile != "":
+		return usageError("--token-file is a token for another machine; name it with --host")
 	case t.count < 1:
 		return usageError("--count %d prints nothing; give 1 or more", t.count)
 	case t.interval < leastInterval:
@@ -140,20 +177,32 @@ func (p passes) Next(context.Context) (*sample.Sample, error) { return p.Pass() 
 
 // topLive shows this machine until somebody quits.
 func (a *app) topLive(ctx context.Context, t *topFlags) error {
-	in, ok := a.In.(*os.File)
-	out, isFile := a.Out.(*os.File)
-	if !ok || !isFile || !isTerminal(in) || !isTerminal(out) {
-		return usageError("the live view needs a terminal; without one, give --once")
+	if err := a.needsTerminal(); err != nil {
+		return err
 	}
 	c, err := collect.New(collect.Config{})
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	return term.Run(ctx, term.Config{
-		Source: passes{c}, Actions: c, Interval: t.interval, In: in, Out: out, Term: a.Getenv("TERM"),
-		NoColor: a.Getenv("NO_COLOR") != "", Version: a.version(),
-	})
+	view := a.screen()
+	view.Source, view.Actions, view.Interval = passes{c}, c, t.interval
+	return term.Run(ctx, view)
+}
+
+func (a *app) needsTerminal() error {
+	if !isTerminal(a.In) || !isTerminal(a.Out) {
+		return usageError("the live view needs a terminal; without one, give --once")
+	}
+	return nil
+}
+
+// screen is a live view's config as far as it is about the terminal, which there is:
+// see needsTerminal.
+func (a *app) screen() term.Config {
+	in, _ := a.In.(*os.File)
+	out, _ := a.Out.(*os.File)
+	return term.Config{In: in, Out: out, Term: a.Getenv("TERM"), NoColor: a.Getenv("NO_COLOR") != "", Version: a.version()}
 }
 
 // topOnce prints samples as they are taken.
@@ -166,18 +215,32 @@ func (a *app) topOnce(ctx context.Context, t *topFlags) error {
 	if _, err := c.Pass(); err != nil {
 		return err
 	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(t.interval):
+	}
+	return a.printSamples(ctx, t, c.Pass)
+}
+
+// printSamples prints as many samples as are asked for, --interval apart.
+func (a *app) printSamples(ctx context.Context, t *topFlags, next func() (*sample.Sample, error)) error {
 	tick := time.NewTicker(t.interval)
 	defer tick.Stop()
 	for n := range t.count {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
+		if n > 0 {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-tick.C:
+			}
 		}
-		s, err := c.Pass()
+		s, err := next()
 		if err != nil {
 			return err
 		}
+		s = new(*s) // a client's may be shown elsewhere too
+		s.Processes = slices.Clone(s.Processes)
 		t.pick(s)
 		escape(s)
 		if err := a.printSample(t, s, n == 0); err != nil {

@@ -14,6 +14,7 @@ import (
 func (s *Server) handler() http.Handler {
 	inside := http.NewServeMux()
 	inside.HandleFunc("GET /api/v1/sample", s.sample)
+	inside.HandleFunc("GET /api/v1/summary", s.summary)
 	inside.HandleFunc("GET /api/v1/stream", s.stream)
 	inside.HandleFunc("GET /api/v1/alerts", s.alerts)
 	inside.HandleFunc("GET /api/v1/history", s.historyBounds)

@@ -1,6 +1,7 @@
 package term
 
 import (
+	"io"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -49,7 +50,7 @@ func metered(t testing.TB) (*loop, *meter) {
 		t.Fatal(err)
 	}
 	t.Cleanup(screen.Fini)
-	return &loop{screen: screen, styles: styles(false), view: newView(&Config{Interval: 2 * time.Second})}, m
+	return &loop{screen: screen, out: newOutput(io.Discard), styles: styles(false), view: newView(&Config{Interval: 2 * time.Second})}, m
 }
 
 // What goes over the line is what has changed: nothing for nothing, little for a quiet

@@ -15,6 +15,7 @@ const (
 	oneProcess
 	oneMachine
 	help
+	alerted
 )
 
 // mode says which tables the overview has.
@@ -37,8 +38,13 @@ type view struct {
 	do       func(action func() result) // runs it elsewhere and brings the result back
 
 	sample *sample.Sample
-	latest *sample.Sample // came while paused
+	latest *sample.Sample // came while paused or in the past
 	paused bool
+	origin Status // of the samples
+
+	hasHistory, hasAlerts bool
+	past                  past
+	alerts                Alerts
 
 	processes  *processes
 	machines   *machines
@@ -57,6 +63,8 @@ type view struct {
 	message string
 	wrong   bool // the message is an error
 	quit    bool
+	canBack bool // q and Esc go back to where the view was opened
+	back    bool // a person has gone back
 	pasting bool
 	held    bool // the mouse button
 
@@ -83,11 +91,13 @@ type rows interface {
 	find(text string, by int) bool
 	clearChoice()
 	page() int
+	click(x, y int) (resort, here bool)
 }
 
 func newView(c *Config) *view {
 	return &view{
-		version: c.Version, interval: c.Interval, actions: c.Actions,
+		hasHistory: c.History != nil, hasAlerts: c.Alerts != nil, past: past{zoom: firstZoom},
+		version: c.Version, interval: c.Interval, actions: c.Actions, canBack: c.Back,
 		processes: newProcesses(), machines: newMachines(), b: make([]byte, 0, 256),
 	}
 }
@@ -105,12 +115,16 @@ func (v *view) machinesFocused() bool {
 	return v.mode == machinesOnly || (v.mode == both && v.onMachines && v.machines.height > 0)
 }
 
-// take takes a new sample, or keeps it for later while paused.
+// take takes a new sample, or keeps it for later while paused or in the past.
 func (v *view) take(s *sample.Sample) {
-	if v.paused && v.sample != nil {
+	if (v.paused || v.past.on) && v.sample != nil {
 		v.latest = s
 		return
 	}
+	v.show(s)
+}
+
+func (v *view) show(s *sample.Sample) {
 	v.sample = s
 	v.arrange()
 	v.refreshOne()
@@ -145,6 +159,10 @@ func (v *view) refreshOne() {
 }
 
 func (v *view) pause() {
+	if v.past.on { // it stands still already
+		v.live()
+		return
+	}
 	v.paused = !v.paused
 	if !v.paused && v.latest != nil {
 		s := v.latest
@@ -159,8 +177,15 @@ func (v *view) draw(w, h int) {
 	switch {
 	case v.page == help:
 		v.text(v.helpText())
+	case v.page == alerted:
+		v.text(v.alertsText())
 	case v.sample == nil:
-		v.g.text(0, 0, w, "sarn top: waiting for the first sample", plain)
+		w := v.line(0, 0)
+		w.text("sarn top: waiting for the first sample", plain)
+		if v.origin.From != "" {
+			w.text(" of ", plain)
+			w.text(v.origin.From, strong)
+		}
 	case v.page == oneProcess:
 		v.text(v.processText())
 	case v.page == oneMachine:
@@ -178,6 +203,10 @@ func (v *view) overview() {
 	v.machines.hide()
 	h := v.g.h - 1 // without the status line
 	y := v.header(h - min(max(h/3, 3), h))
+	if v.past.on && v.past.noPicture() {
+		v.whyNoPicture(y)
+		return
+	}
 	y = v.panels(y, h-y-max(h/2, 6))
 	left := h - y
 	if left < 1 {
@@ -212,10 +241,28 @@ func (v *view) status() {
 		v.g.text(v.g.text(0, y, v.g.w, "error: ", bad), y, v.g.w, v.message, bad)
 	case v.message != "":
 		v.g.text(0, y, v.g.w, v.message, strong)
+	case v.past.on && v.past.err != nil:
+		w := v.line(0, y)
+		w.text("history: ", bad)
+		w.text(v.past.err.Error(), bad)
+	case v.origin.Down:
+		v.downness(y)
 	case v.late > 0:
 		v.lateness(y)
 	default:
 		v.hints(y)
+	}
+}
+
+// downness says that there is no connection.
+func (v *view) downness(y int) {
+	w := v.line(0, y)
+	w.text("no connection since ", bad)
+	w.bytes(v.origin.Since.Local().AppendFormat(v.b[:0], time.TimeOnly), bad)
+	w.text(", trying again", bad)
+	if v.origin.Error != "" {
+		w.text(": ", bad)
+		w.text(v.origin.Error, plain)
 	}
 }
 
@@ -240,6 +287,10 @@ func (v *view) hints(y int) {
 	if v.processes.tree {
 		w.text("tree  ", strong)
 	}
+	if v.past.on {
+		w.text("<- -> time  ( ) spike  { } alert  g go to  z Z zoom  m metric  e peaks  l now  ? help", dim)
+		return
+	}
 	w.text("? help  q quit  ", dim)
 	if v.sample != nil && len(v.sample.Missing) > 0 {
 		m := &v.sample.Missing[0]
@@ -257,5 +308,5 @@ func (v *view) hints(y int) {
 		}
 		return
 	}
-	w.text("/ filter  s search  t tree  k kill  r renice  v view  p pause", dim)
+	w.text("/ filter  s search  t tree  k kill  r renice  v view  <- past  a alerts", dim)
 }
