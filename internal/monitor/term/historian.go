@@ -120,7 +120,6 @@ func (h *historian) run(ctx context.Context) {
 		if hanging != nil {
 			select {
 			case <-hanging:
-				hanging = nil
 			default:
 				h.give(ctx, answer{question: q, err: fmt.Errorf("history has not answered for %s", time.Since(since).Round(time.Second))})
 				continue

@@ -288,7 +288,10 @@ func (v *view) hints(y int) {
 		w.text("tree  ", strong)
 	}
 	if v.past.on {
-		w.text("<- -> time  ( ) spike  { } alert  g go to  z Z zoom  m metric  e peaks  l now  ? help", dim)
+		if v.g.h == 1 { // there is no other line that could say it
+			w.text("PAST ", warn)
+		}
+		w.text("<- -> time  () spike  {} alert  g go to  zZ zoom  m metric  e peaks  l now  ?", dim)
 		return
 	}
 	w.text("? help  q quit  ", dim)
