@@ -55,7 +55,7 @@ var mayImport = map[string][]string{
 	"internal/monitor/history": {"internal/monitor/sample"},
 	"internal/monitor/alert":   {"internal/monitor/sample", "internal/problem"},
 	"internal/monitor/term":    {"internal/monitor/sample"},
-	"internal/monitor/serve":   {"internal/monitor/sample"},
+	"internal/monitor/serve":   {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
 
 	"internal/daemon":  {},
 	"internal/graph":   {},

@@ -17,12 +17,14 @@ import (
 
 func (a *app) monitorCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "monitor",
-		Short:   "Alerts on what a machine does",
-		Long:    `Rules watch the values of a machine, its processes, VMs and containers, and tell somebody.`,
-		Example: `  sarn monitor check /etc/sarn/alerts.yaml`,
+		Use:   "monitor",
+		Short: "Let others see what a machine does, and be told when it is wrong",
+		Long: `Serves what a machine, its processes, VMs and containers do, to browsers, to programs and
+to Prometheus; rules watch it and tell somebody.`,
+		Example: `  sarn monitor serve --alerts /etc/sarn/alerts.yaml
+  sarn monitor check /etc/sarn/alerts.yaml`,
 	}
-	cmd.AddCommand(a.monitorCheckCommand(), a.monitorImportCommand())
+	cmd.AddCommand(a.monitorServeCommand(), a.monitorCheckCommand(), a.monitorImportCommand())
 	return cmd
 }
 

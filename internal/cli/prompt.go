@@ -122,8 +122,8 @@ func (a *app) historyFile() string {
 	return filepath.Join(dir, "sarn", "lab_history")
 }
 
-// history is the lines that were typed, kept in a file: it is a term.History.
-type history struct {
+// typedLines is the lines that were typed, kept in a file: it is a term.History.
+type typedLines struct {
 	file  string
 	lines []string
 }
@@ -131,8 +131,8 @@ type history struct {
 // mostHistory bounds the file when it is read the next time.
 const mostHistory = 1000
 
-func readHistory(file string) (*history, error) {
-	h := &history{file: file}
+func readHistory(file string) (*typedLines, error) {
+	h := &typedLines{file: file}
 	if file == "" {
 		return h, nil
 	}
@@ -153,7 +153,7 @@ func readHistory(file string) (*history, error) {
 
 // Add implements term.History. A line that cannot be kept in the file is still there
 // until the prompt ends.
-func (h *history) Add(line string) {
+func (h *typedLines) Add(line string) {
 	if strings.TrimSpace(line) == "" || len(h.lines) > 0 && h.lines[len(h.lines)-1] == line {
 		return
 	}
@@ -170,7 +170,7 @@ func (h *history) Add(line string) {
 }
 
 // Len implements term.History.
-func (h *history) Len() int { return len(h.lines) }
+func (h *typedLines) Len() int { return len(h.lines) }
 
 // At implements term.History: 0 is the last line.
-func (h *history) At(i int) string { return h.lines[len(h.lines)-1-i] }
+func (h *typedLines) At(i int) string { return h.lines[len(h.lines)-1-i] }

@@ -49,6 +49,9 @@ func (e *Engine) Past(n int) []Alert {
 	return alerts
 }
 
+// Rules returns how many there are.
+func (e *Engine) Rules() int { return len(e.rules) }
+
 // Refused returns by rule how often a thing was not watched because too many were past
 // the rule's thresholds.
 func (e *Engine) Refused() map[string]uint64 {

@@ -1,9 +1,11 @@
 package serve
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/netip"
 	"time"
 )
@@ -14,21 +16,45 @@ type Config struct {
 	Listen string
 	// Interval is the time from one pass to the next.
 	Interval time.Duration
-	// Token is what a client must show, and TLSCert and TLSKey are files of the server's
-	// certificate. Without all three Listen is a loopback address.
-	Token           string
+	// TLSCert and TLSKey are PEM files of the server's certificate.
 	TLSCert, TLSKey string
+	// Token is what a client must show. It is never logged or sent.
+	Token string
+	// ClientCA is a PEM file: who signs the certificates of clients that need no token.
+	// Without both this and Token, Listen is a loopback address.
+	ClientCA string
+	// Admit says whether a certificate that ClientCA signed may come in; nil for all.
+	Admit func(*x509.Certificate) error
 	// Names are further names that a client may call this machine by.
 	Names []string
-	// Streams is how many may look on at a time.
-	Streams int
+	// Viewers is how many may look on at a time.
+	Viewers int
+	// Version is the program's.
+	Version string
+
+	// Web has the pages, and Hosts the API of other machines, below /api/v1/hosts. nil
+	// for none.
+	Web   Site
+	Hosts http.Handler
 }
 
-// DefaultListen is Glances' port on this machine alone.
-const DefaultListen = "127.0.0.1:61208"
+// Site is the pages.
+type Site interface {
+	http.Handler
+	// Login asks for the token. It sends the form's status too.
+	Login(w http.ResponseWriter, message string)
+}
+
+// DefaultPort is Glances' port.
+const DefaultPort = "61208"
+
+// DefaultListen is this machine alone.
+const DefaultListen = "127.0.0.1:" + DefaultPort
 
 // minToken is the least length of a token: 128 bits in base64.
 const minToken = 22
+
+const mostViewers = 10_000
 
 // Validate says what is wrong, and sets what was left out.
 func (c *Config) Validate() error {
@@ -38,8 +64,8 @@ func (c *Config) Validate() error {
 	if c.Interval == 0 {
 		c.Interval = time.Second
 	}
-	if c.Streams == 0 {
-		c.Streams = 200
+	if c.Viewers == 0 {
+		c.Viewers = 200
 	}
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {
@@ -48,12 +74,16 @@ func (c *Config) Validate() error {
 	switch {
 	case c.Interval < 100*time.Millisecond || c.Interval > time.Hour:
 		return errors.New("the interval is from 100ms to 1h")
+	case c.Viewers < 1 || c.Viewers > mostViewers:
+		return fmt.Errorf("%d viewers: from 1 to %d may look on", c.Viewers, mostViewers)
 	case (c.TLSCert == "") != (c.TLSKey == ""):
 		return errors.New("a certificate and its key belong together")
+	case c.ClientCA != "" && c.TLSCert == "":
+		return errors.New("who signs the clients' certificates is of no use without a certificate and key of the server's own")
 	case c.Token != "" && len(c.Token) < minToken:
 		return fmt.Errorf("the token is too short to be safe; take at least %d characters by chance, such as from `openssl rand -base64 18`", minToken)
-	case !loopback(host) && (c.Token == "" || c.TLSCert == ""):
-		return fmt.Errorf("%s can be reached from other machines: that takes a token and a certificate; or listen on %s and come by SSH", c.Listen, DefaultListen)
+	case !loopback(host) && (c.TLSCert == "" || c.Token == "" && c.ClientCA == ""):
+		return fmt.Errorf("%s can be reached from other machines: that takes a certificate, and a token or an authority for the clients' certificates; or listen on %s and come by SSH", c.Listen, DefaultListen)
 	}
 	return nil
 }
@@ -63,5 +93,5 @@ func loopback(host string) bool {
 		return true
 	}
 	a, err := netip.ParseAddr(host)
-	return err == nil && a.IsLoopback()
+	return err == nil && a.Unmap().IsLoopback()
 }

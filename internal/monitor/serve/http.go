@@ -1,21 +1,40 @@
 package serve
 
 import (
-	"crypto/subtle"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
-	"time"
 )
 
 // handler is everything that the server answers.
 func (s *Server) handler() http.Handler {
+	inside := http.NewServeMux()
+	inside.HandleFunc("GET /api/v1/sample", s.sample)
+	inside.HandleFunc("GET /api/v1/stream", s.stream)
+	inside.HandleFunc("GET /api/v1/alerts", s.alerts)
+	inside.HandleFunc("GET /api/v1/history", s.historyBounds)
+	inside.HandleFunc("GET /api/v1/history/at", s.historyAt)
+	inside.HandleFunc("GET /api/v1/history/range", s.historyRange)
+	inside.Handle("GET /metrics", s.metrics())
+	inside.HandleFunc("/", nothing)
+	if s.config.Hosts != nil {
+		inside.Handle("GET /api/v1/hosts", s.config.Hosts)
+		inside.Handle("GET /api/v1/hosts/", s.config.Hosts)
+	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/v1/sample", s.sample)
-	mux.HandleFunc("GET /api/v1/stream", s.stream)
-	return s.guard(mux)
+	mux.Handle("/", s.authorized(inside))
+	mux.HandleFunc("POST /login", s.login)
+	if s.config.Web != nil {
+		inside.Handle("GET /{$}", s.config.Web)
+		inside.Handle("GET /hosts", s.config.Web)
+		inside.Handle("GET /hosts/", s.config.Web)
+		mux.Handle("GET /static/", s.config.Web) // the form has its looks from there
+	}
+	return s.guard(http.NewCrossOriginProtection().Handler(mux))
 }
 
 // guard refuses whom the server is not for.
@@ -24,12 +43,16 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'") // pages have their own
 		switch {
 		case !s.known(r.Host):
-			http.Error(w, "this machine is not called that; name it to the monitor with --name", http.StatusMisdirectedRequest)
-		case !s.allowed(r):
-			h.Set("WWW-Authenticate", `Bearer realm="sarn monitor"`)
-			http.Error(w, "a token is needed: Authorization: Bearer TOKEN", http.StatusUnauthorized)
+			refuse(w, http.StatusMisdirectedRequest, "this machine is not called that; name it to the monitor with --name")
+		case r.Header.Get("Sec-Fetch-Site") == "cross-site" && r.Header.Get("Sec-Fetch-Mode") != "navigate":
+			refuse(w, http.StatusForbidden, "a page from elsewhere may not ask here")
+		case r.Method != http.MethodPost && (r.ContentLength != 0 || len(r.TransferEncoding) > 0):
+			h.Set("Connection", "close") // nobody reads it to its end
+			refuse(w, http.StatusBadRequest, "a %s here has no body", r.Method)
 		default:
 			next.ServeHTTP(w, r)
 		}
@@ -43,8 +66,9 @@ func (s *Server) known(host string) bool {
 	if err != nil {
 		name = host
 	}
-	name = strings.Trim(name, "[]")
-	if loopback(name) || slices.Contains(s.config.Names, name) {
+	name = strings.ToLower(strings.TrimSuffix(strings.Trim(name, "[]"), "."))
+	same := func(n string) bool { return strings.EqualFold(n, name) }
+	if loopback(name) || slices.ContainsFunc(s.config.Names, same) || slices.ContainsFunc(s.names, same) {
 		return true
 	}
 	listen, _, _ := net.SplitHostPort(s.at)
@@ -52,70 +76,57 @@ func (s *Server) known(host string) bool {
 		return true
 	}
 	// One that listens everywhere is asked by any of its addresses.
-	return net.ParseIP(listen).IsUnspecified() && net.ParseIP(name) != nil
+	everywhere, err := netip.ParseAddr(listen)
+	if err != nil || !everywhere.IsUnspecified() {
+		return false
+	}
+	_, err = netip.ParseAddr(name)
+	return err == nil
 }
 
-func (s *Server) allowed(r *http.Request) bool {
-	if s.config.Token == "" {
-		return true
+// refuse answers with what is wrong.
+func refuse(w http.ResponseWriter, status int, format string, args ...any) {
+	text, _ := json.Marshal(map[string]string{"error": fmt.Sprintf(format, args...)})
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	w.Write(append(text, '\n'))
+}
+
+// answer sends a value as JSON.
+func answer(w http.ResponseWriter, v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, "the answer cannot be written as JSON: %v", err)
+		return
 	}
-	shown := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-	return subtle.ConstantTimeCompare([]byte(shown), []byte(s.config.Token)) == 1
+	w.Header().Set("Content-Type", "application/json")
+	w.Write(text)
+}
+
+func nothing(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		refuse(w, http.StatusMethodNotAllowed, "nothing can be changed here: ask with GET")
+		return
+	}
+	refuse(w, http.StatusNotFound, "there is nothing at this path; see /api/v1/sample, /api/v1/stream, /api/v1/alerts, /api/v1/history and /metrics")
+}
+
+// seen waits for the first sample. It is false if the client went away.
+func (s *Server) seen(r *http.Request) bool {
+	select {
+	case <-s.hub.first:
+		return true
+	case <-r.Context().Done():
+		return false
+	}
 }
 
 // sample answers with the latest sample.
 func (s *Server) sample(w http.ResponseWriter, r *http.Request) {
-	select {
-	case <-s.hub.first:
-	case <-r.Context().Done():
+	if !query(w, r) || !s.seen(r) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Write(s.hub.latest.Load().whole())
-}
-
-// patience is how long a client may take to read what it was sent.
-const patience = 10 * time.Second
-
-// stream sends the latest sample, then what changes, as server-sent events "sample" and
-// "delta". Who is too slow for a delta gets a whole sample again.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
-	if s.hub.viewers.Add(1) > int64(s.config.Streams) {
-		s.hub.viewers.Add(-1)
-		w.Header().Set("Retry-After", "10")
-		http.Error(w, "too many look on already", http.StatusServiceUnavailable)
-		return
-	}
-	defer s.hub.viewers.Add(-1)
-	select {
-	case <-s.hub.first:
-	case <-r.Context().Done():
-		return
-	}
-	w.Header().Set("Content-Type", "text/event-stream")
-	to := http.NewResponseController(w)
-	send := func(event string, number uint64, data []byte) bool {
-		if to.SetWriteDeadline(time.Now().Add(patience)) != nil {
-			return false
-		}
-		if _, err := fmt.Fprintf(w, "event: %s\nid: %d\ndata: %s\n\n", event, number, data); err != nil {
-			return false
-		}
-		return to.Flush() == nil
-	}
-	at := s.hub.latest.Load()
-	for ok := send("sample", at.number, at.whole()); ok; {
-		select {
-		case <-at.done:
-		case <-r.Context().Done():
-			return
-		}
-		if latest := s.hub.latest.Load(); latest != at.next {
-			at = latest
-			ok = send("sample", at.number, at.whole())
-			continue
-		}
-		at = at.next
-		ok = send("delta", at.number, at.delta())
-	}
+	w.Write(s.hub.latest.Load().whole.body())
 }

@@ -1,7 +1,10 @@
 package serve
 
 import (
+	"bytes"
+	"compress/flate"
 	"encoding/json"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -9,14 +12,15 @@ import (
 )
 
 // frame is one sample on its way to all who look on. It is encoded once, however many
-// they are.
+// they are, and not at all if there is nobody. It knows no other frame: a viewer that
+// does not read holds up one, not all that come after.
 type frame struct {
 	number uint64
 	sample *sample.Sample
-	delta  func() []byte // from the frame before; nil for the first
-	whole  func() []byte
-	next   *frame
-	done   chan struct{} // closed when next is there
+	whole  *event
+	delta  *event        // from the frame before; nil for the first
+	alerts *event        // nil if nobody watches
+	done   chan struct{} // closed when there is a newer frame
 }
 
 // hub hands frames on. Nobody is waited for: who is too slow misses some.
@@ -28,29 +32,66 @@ type hub struct {
 
 func newHub() *hub { return &hub{first: make(chan struct{})} }
 
-// publish is called by one goroutine.
-func (h *hub) publish(s *sample.Sample) {
-	f := &frame{sample: s, done: make(chan struct{}), whole: encoded(s)}
+// publish is called by one goroutine. alerts makes the body of the alerts, nil for none.
+func (h *hub) publish(s *sample.Sample, alerts func() any) {
+	f := &frame{sample: s, done: make(chan struct{})}
 	before := h.latest.Load()
-	if before == nil {
-		h.latest.Store(f)
-		close(h.first)
-		return
+	if before != nil {
+		f.number = before.number + 1
+		was := before.sample
+		f.delta = newEvent("delta", f.number, func() any { return sample.Diff(was, s) })
 	}
-	f.number = before.number + 1
-	f.delta = sync.OnceValue(func() []byte { return encoded(sample.Diff(before.sample, s))() })
-	before.next = f
+	f.whole = newEvent("sample", f.number, func() any { return s })
+	if alerts != nil {
+		f.alerts = newEvent("alerts", f.number, alerts)
+	}
 	h.latest.Store(f)
-	close(before.done)
+	if before == nil {
+		close(h.first)
+	} else {
+		close(before.done)
+	}
 }
 
-// encoded is a value's JSON, made when it is first asked for.
-func encoded(v any) func() []byte {
-	return sync.OnceValue(func() []byte {
-		text, err := json.Marshal(v)
+// event is a server-sent event. Its forms are made when they are first asked for.
+type event struct {
+	body   func() []byte // JSON
+	plain  func() []byte // as it is sent
+	packed func() []byte // the same as a part of a stream of RFC 1951
+}
+
+func newEvent(name string, number uint64, value func() any) *event {
+	e := &event{}
+	e.body = sync.OnceValue(func() []byte {
+		text, err := json.Marshal(value())
 		if err != nil { // a figure that is not finite
 			return []byte("null")
 		}
 		return text
 	})
+	e.plain = sync.OnceValue(func() []byte {
+		return fmt.Appendf(nil, "event: %s\nid: %d\ndata: %s\n\n", name, number, e.body())
+	})
+	e.packed = sync.OnceValue(func() []byte { return pack(e.plain()) })
+	return e
+}
+
+// gzipHeader begins a stream of RFC 1952, which the packed forms of events go on with.
+const gzipHeader = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+
+// pack compresses data to blocks that refer to nothing before them and end on a byte, so
+// that they can stand in any stream: one compression serves all viewers.
+func pack(data []byte) []byte {
+	var out bytes.Buffer
+	w, err := flate.NewWriter(&out, flate.BestSpeed)
+	if err == nil {
+		_, err = w.Write(data)
+	}
+	if err == nil {
+		err = w.Flush()
+	}
+	if err != nil { // a buffer takes everything
+		panic(err)
+	}
+	return out.Bytes()
 }

@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"sarn/internal/monitor/alert"
+	"sarn/internal/monitor/history"
 	"sarn/internal/monitor/sample"
 )
 
@@ -19,22 +20,57 @@ type Source interface {
 	Pass() (*sample.Sample, error)
 }
 
+// Alerts watches samples: *alert.Engine.
+type Alerts interface {
+	Observe(*sample.Sample)
+	Rules() int
+	Active() []alert.Alert
+	Pending() []alert.Alert
+	Past(n int) []alert.Alert
+	Deliveries() []alert.Delivery
+}
+
+// History keeps samples: *history.Store.
+type History interface {
+	Add(*sample.Sample) error
+	Bounds() ([]history.Extent, error)
+	At(t time.Time, resolution time.Duration) (*history.Record, error)
+	Range(from, to time.Time, step time.Duration, fields ...string) (*history.Series, error)
+}
+
+// Deps is what a server works with. Without Alerts nobody is told of anything, without
+// History nothing is kept.
+type Deps struct {
+	Source  Source
+	Alerts  Alerts
+	History History
+	Log     *slog.Logger
+}
+
 // Server is the monitor of one machine.
 type Server struct {
-	config Config
-	source Source
-	log    *slog.Logger
-	hub    *hub
-	ready  chan struct{}
-	at     string // where it listens, once it is ready
+	Deps
+	config   Config
+	hub      *hub
+	keeper   *keeper
+	sessions *sessions
+	queries  chan struct{} // what of the history is asked for at a time
+	ready    chan struct{}
+	at       string   // where it listens, once it is ready
+	names    []string // of the certificate
 }
 
 // New makes a server, or says what is wrong with its config.
-func New(c Config, source Source, log *slog.Logger) (*Server, error) {
+func New(c Config, d Deps) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return &Server{config: c, source: source, log: log, hub: newHub(), ready: make(chan struct{})}, nil
+	s := &Server{Deps: d, config: c, hub: newHub(), queries: make(chan struct{}, mostQueries), ready: make(chan struct{})}
+	s.sessions = newSessions(c.Token)
+	if d.History != nil {
+		s.keeper = &keeper{to: d.History, log: d.Log, samples: make(chan *sample.Sample, mostUnkept)}
+	}
+	return s, nil
 }
 
 // String names the task.
@@ -46,26 +82,34 @@ func (s *Server) Ready() <-chan struct{} { return s.ready }
 // Address is where the server listens, once it is ready.
 func (s *Server) Address() string { return s.at }
 
-// Run serves until ctx ends.
+// Run serves until ctx ends. A server runs once.
 func (s *Server) Run(ctx context.Context) error {
 	l, err := s.listen()
 	if err != nil {
 		return err
 	}
 	s.at = l.Addr().String()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	web := &http.Server{
 		Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		// Of an answer as a whole; a stream has patience for each event instead.
+		WriteTimeout: 30 * time.Second,
+		ErrorLog:     slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 		// Streams end with the server.
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	var all sync.WaitGroup
 	all.Go(func() { s.watch(ctx) })
+	if s.keeper != nil {
+		all.Go(func() { s.keeper.run(ctx) })
+	}
 	failed := make(chan error, 1)
 	all.Go(func() { failed <- web.Serve(l) })
 	close(s.ready)
 	select {
 	case err = <-failed:
+		stop()
 	case <-ctx.Done():
 		err = nil
 		soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
@@ -81,42 +125,37 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) listen() (net.Listener, error) {
-	l, err := net.Listen("tcp", s.config.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", s.config.Listen, err)
-	}
-	if s.config.TLSCert == "" {
-		return l, nil
-	}
-	pair, err := tls.LoadX509KeyPair(s.config.TLSCert, s.config.TLSKey)
-	if err != nil {
-		l.Close() //nolint:errcheck // err says more
-		return nil, fmt.Errorf("read the certificate: %w", err)
-	}
-	return tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}), nil
-}
-
 // watch makes a pass each interval. A pass that fails is said once, until one succeeds.
 func (s *Server) watch(ctx context.Context) {
 	tick := time.NewTicker(s.config.Interval)
 	defer tick.Stop()
 	failing := false
 	for {
-		now, err := s.source.Pass()
+		now, err := s.Source.Pass()
 		switch {
 		case err == nil:
 			failing = false
-			now.Sort()
-			s.hub.publish(now)
+			s.take(now)
 		case !failing:
 			failing = true
-			s.log.Error("cannot look at the machine", "error", err)
+			s.Log.Error("cannot look at the machine", "error", err)
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// take hands a sample to all who want it. From here on nobody changes it.
+func (s *Server) take(now *sample.Sample) {
+	now.Sort()
+	if s.Alerts != nil {
+		s.Alerts.Observe(now)
+	}
+	s.hub.publish(now, s.alertsNow)
+	if s.keeper != nil {
+		s.keeper.take(now)
 	}
 }

@@ -1,0 +1,269 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"sarn/internal/daemon"
+	"sarn/internal/monitor/alert"
+	"sarn/internal/monitor/collect"
+	"sarn/internal/monitor/history"
+	"sarn/internal/monitor/serve"
+)
+
+// monitorFlags are what a monitor that serves is asked for.
+type monitorFlags struct {
+	listen      string
+	names       []string
+	interval    time.Duration
+	viewers     int
+	tokenFile   string
+	alerts      string
+	state       string
+	noHistory   bool
+	historySize size
+	log         logFlags
+}
+
+func (a *app) monitorServeCommand() *cobra.Command {
+	m := monitorFlags{historySize: 512 << 20}
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Let others see this machine: pages, API, Prometheus, alerts, history",
+		Long: `One process looks at this machine once a second, and serves what it sees: pages for
+browsers, a JSON API with server-sent events, and /metrics for Prometheus. It keeps
+history on disk, and watches it for alerts with nobody looking.
+
+It listens on this machine alone. An address that others can reach takes --tls-cert and
+--tls-key, and of those who come a token (--token-file) or a certificate of the
+authority in --tls-ca, as ` + "`sarn pki`" + ` makes them for admins.
+
+SIGHUP reads the file of alerts again; one that is wrong changes nothing.`,
+		Example: `  sarn monitor serve
+  sarn monitor serve --alerts /etc/sarn/alerts.yaml
+  openssl rand -base64 18 >token; sarn monitor serve --listen 0.0.0.0:61208 --tls-cert web1.crt --tls-key web1.key --token-file token
+  curl -s http://127.0.0.1:61208/api/v1/sample`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.monitorServe(cmd, &m) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&m.listen, "listen", serve.DefaultListen, "`host:port` to serve at")
+	f.StringArrayVar(&m.names, "name", nil, "another `name` that clients call this machine by (repeatable)")
+	f.DurationVar(&m.interval, "interval", time.Second, "`time` between readings")
+	f.IntVar(&m.viewers, "viewers", 200, "how `many` may look on at a time")
+	f.StringVar(&m.tokenFile, "token-file", "", "`file` with the token that clients must show")
+	f.StringVar(&m.alerts, "alerts", "", "`file` of alerts; see `sarn monitor check`")
+	m.storeFlags(f, a.stateDir())
+	m.log.flags(cmd)
+	return cmd
+}
+
+// storeFlags are those of what is kept on disk.
+func (m *monitorFlags) storeFlags(f *pflag.FlagSet, dir string) {
+	f.StringVar(&m.state, "state", dir, "`directory` of the history and of the alerts' state")
+	f.BoolVar(&m.noHistory, "no-history", false, "keep no history")
+	f.Var(&m.historySize, "history-size", "most `bytes` of history on disk, such as 2GiB")
+}
+
+// stateDir is where the monitor keeps what it knows: "" if there is no place.
+func (a *app) stateDir() string {
+	if os.Geteuid() == 0 {
+		return "/var/lib/sarn/monitor"
+	}
+	dir := a.Getenv("XDG_STATE_HOME")
+	if dir == "" {
+		home := a.Getenv("HOME")
+		if home == "" {
+			return ""
+		}
+		dir = filepath.Join(home, ".local", "state")
+	}
+	return filepath.Join(dir, "sarn", "monitor")
+}
+
+// size is a flag in bytes.
+type size int64
+
+// String implements pflag.Value.
+func (s *size) String() string { return strings.ReplaceAll(humanize.IBytes(uint64(*s)), " ", "") }
+
+// Type implements pflag.Value.
+func (s *size) Type() string { return "bytes" }
+
+// Set implements pflag.Value.
+func (s *size) Set(text string) error {
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n > 1<<50 {
+		return errors.New("write bytes such as 512MiB or 2GiB")
+	}
+	*s = size(n)
+	return nil
+}
+
+func (a *app) monitorServe(cmd *cobra.Command, m *monitorFlags) error {
+	log, err := m.log.logger(a.Err)
+	if err != nil {
+		return err
+	}
+	for _, flag := range []string{"server", "lab"} {
+		if cmd.Flags().Changed(flag) {
+			return usageError("--%s has no use with `%s`, which talks to no controller", flag, cmd.CommandPath())
+		}
+	}
+	conf, err := a.monitorConfig(m)
+	if err != nil {
+		return err
+	}
+	if err := conf.Validate(); err != nil {
+		return usageError("%w", err)
+	}
+	box, err := a.openMonitor(m, conf, log)
+	if err != nil {
+		return err
+	}
+	defer onHangup(cmd.Context(), box.reload)()
+	return errors.Join(daemon.Run(cmd.Context(), log, a.Getenv("NOTIFY_SOCKET"), box.tasks()...), box.Close())
+}
+
+// monitorConfig is what the flags say of serving.
+func (a *app) monitorConfig(m *monitorFlags) (serve.Config, error) {
+	c := serve.Config{
+		Listen: m.listen, Interval: m.interval, Viewers: m.viewers, Version: a.version(),
+		TLSCert: a.target.cert, TLSKey: a.target.key, ClientCA: a.target.ca, Admit: admitPeople,
+		Names: append([]string{hostname()}, m.names...),
+	}
+	if name, err := os.Hostname(); err == nil {
+		c.Names = append(c.Names, name)
+	}
+	if !m.noHistory && m.interval < time.Second {
+		return c, usageError("--interval %s: history has a record a second at most; give 1s or more, or --no-history", m.interval)
+	}
+	if m.tokenFile != "" {
+		text, err := readToken(m.tokenFile)
+		if err != nil {
+			return c, usageError("%w", err)
+		}
+		c.Token = text
+	}
+	return c, nil
+}
+
+// readToken reads a file with a token on its first line and nothing more.
+func readToken(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("read the token: %w", err)
+	}
+	defer f.Close()
+	const most = 4 << 10
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err != nil {
+		return "", fmt.Errorf("read the token: %w", err)
+	}
+	token := strings.TrimSpace(string(text))
+	switch {
+	case token == "":
+		return "", fmt.Errorf("%s is empty; put a token there, such as from `openssl rand -base64 18`", path)
+	case len(text) > most || strings.ContainsAny(token, " \t\r\n"):
+		return "", fmt.Errorf("%s is not one token alone", path)
+	}
+	return token, nil
+}
+
+// monitorBox is a monitor with what it works with.
+type monitorBox struct {
+	server    *serve.Server
+	collector *collect.Collector
+	store     *history.Store
+	alerts    *alert.File
+}
+
+// openMonitor makes a monitor. What cannot be opened is closed again.
+func (a *app) openMonitor(m *monitorFlags, conf serve.Config, log *slog.Logger) (_ *monitorBox, err error) {
+	box := &monitorBox{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, box.Close())
+		}
+	}()
+	d := serve.Deps{Log: log}
+	if m.alerts != "" || !m.noHistory {
+		if m.state == "" {
+			return nil, usageError("no place for history: neither XDG_STATE_HOME nor HOME is set; give --state DIR")
+		}
+		if err := os.MkdirAll(m.state, 0o700); err != nil {
+			return nil, fmt.Errorf("make the monitor's directory: %w", err)
+		}
+	}
+	if m.alerts != "" {
+		box.alerts, err = alert.OpenFile(m.alerts, alert.Deps{Log: log, Getenv: a.Getenv, StateFile: filepath.Join(m.state, "alerts.json")})
+		if err != nil {
+			return nil, usageError("%w", err)
+		}
+		d.Alerts = box.alerts
+	}
+	if !m.noHistory {
+		keep := history.Config{Dir: filepath.Join(m.state, "history"), MaxBytes: int64(m.historySize)}
+		if err := keep.Validate(); err != nil {
+			return nil, usageError("%w", err)
+		}
+		if box.store, err = history.Open(keep); err != nil {
+			return nil, err
+		}
+		d.History = box.store
+	}
+	if box.collector, err = collect.New(collect.Config{}); err != nil {
+		return nil, err
+	}
+	d.Source = box.collector
+	box.server, err = serve.New(conf, d)
+	return box, err
+}
+
+// Close writes what waits. The tasks have ended.
+func (b *monitorBox) Close() error {
+	if b.collector != nil {
+		b.collector.Close()
+	}
+	if b.store != nil {
+		return b.store.Close()
+	}
+	return nil
+}
+
+func (b *monitorBox) tasks() []daemon.Task {
+	tasks := []daemon.Task{b.server}
+	if b.alerts != nil {
+		tasks = append(tasks, &alertTask{b.alerts})
+	}
+	return tasks
+}
+
+func (b *monitorBox) reload() {
+	if b.alerts != nil {
+		b.alerts.Reload()
+	}
+}
+
+// alertTask tells of alerts.
+type alertTask struct{ *alert.File }
+
+// String implements daemon.Task.
+func (*alertTask) String() string { return "alerts" }
+
+// Ready implements daemon.Task.
+func (*alertTask) Ready() <-chan struct{} {
+	ready := make(chan struct{})
+	close(ready)
+	return ready
+}

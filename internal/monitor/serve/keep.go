@@ -1,0 +1,57 @@
+package serve
+
+import (
+	"context"
+	"log/slog"
+
+	"sarn/internal/monitor/sample"
+)
+
+// mostUnkept is how many samples may wait for the disk.
+const mostUnkept = 60
+
+// keeper hands samples to the history. A disk that hangs holds up nobody else.
+type keeper struct {
+	to      History
+	log     *slog.Logger
+	samples chan *sample.Sample
+	losing  bool
+}
+
+func (k *keeper) take(s *sample.Sample) {
+	select {
+	case k.samples <- s:
+		k.losing = false
+	default:
+		if !k.losing {
+			k.log.Error("the history does not keep up; samples are lost", "waiting", mostUnkept)
+		}
+		k.losing = true
+	}
+}
+
+// run ends when ctx does and what waits is kept.
+func (k *keeper) run(ctx context.Context) {
+	for {
+		select {
+		case s := <-k.samples:
+			k.add(s)
+			continue
+		case <-ctx.Done():
+		}
+		for {
+			select {
+			case s := <-k.samples:
+				k.add(s)
+			default:
+				return
+			}
+		}
+	}
+}
+
+func (k *keeper) add(s *sample.Sample) {
+	if err := k.to.Add(s); err != nil {
+		k.log.Error("the history was not written; it is tried again", "error", err)
+	}
+}

@@ -1,0 +1,57 @@
+package serve
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+
+	"golang.org/x/net/netutil"
+)
+
+// spare is how many may be connected besides those who look on.
+const spare = 100
+
+func (s *Server) listen() (net.Listener, error) {
+	conf, err := s.tls()
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", s.config.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", s.config.Listen, err)
+	}
+	l = netutil.LimitListener(l, s.config.Viewers+spare)
+	if conf == nil {
+		return l, nil
+	}
+	return tls.NewListener(l, conf), nil
+}
+
+// tls is nil without a certificate.
+func (s *Server) tls() (*tls.Config, error) {
+	if s.config.TLSCert == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(s.config.TLSCert, s.config.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("read the certificate: %w", err)
+	}
+	s.names = pair.Leaf.DNSNames
+	conf := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}
+	if s.config.ClientCA == "" {
+		return conf, nil
+	}
+	pem, err := os.ReadFile(s.config.ClientCA)
+	if err != nil {
+		return nil, fmt.Errorf("read who signs the clients' certificates: %w", err)
+	}
+	conf.ClientCAs = x509.NewCertPool()
+	if !conf.ClientCAs.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no PEM certificate", s.config.ClientCA)
+	}
+	// Who shows none may still have a token, or is told in words what is missing.
+	conf.ClientAuth = tls.VerifyClientCertIfGiven
+	return conf, nil
+}
