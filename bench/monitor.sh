@@ -7,5 +7,6 @@
 # to the program, such as -only screens or -json FILE.
 set -eu
 cd "$(dirname "$0")/.."
+mkdir -p .cache
 go build -o .cache/bench-monitor ./bench/monitor
 exec .cache/bench-monitor -rounds "${BENCH_ROUNDS:-4}" -seconds "${BENCH_SECONDS:-15}" -o docs/img "$@"

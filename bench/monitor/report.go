@@ -35,6 +35,7 @@ const (
 	servedCPU    measure = "CPU, ms a second"
 	servedBytes  measure = "sent to each, bytes a second"
 	servedEvents measure = "events to each, a second"
+	answerTime   measure = "answered after, ms"
 	restMemory   measure = "memory, MiB"
 )
 
@@ -80,8 +81,12 @@ func (r *report) once(name string, f figures) {
 	r.add("Printed once, with the rates of a second", name, f, onceCPU, onceTime, onceBytes, peakMemory)
 }
 
-func (r *report) served(viewers int, f figures) {
-	r.add("sarn monitor serve, a pass a second", strconv.Itoa(viewers)+" look on", f, servedCPU, servedBytes, servedEvents, restMemory, peakMemory)
+func (r *report) served(name string, f figures) {
+	r.add("sarn monitor serve, a pass a second", name, f, servedCPU, servedBytes, servedEvents, restMemory, peakMemory)
+}
+
+func (r *report) history(days int, when string, f figures) {
+	r.add(fmt.Sprintf("sarn monitor serve with %d days of history", days), when, f, answerTime, restMemory, peakMemory)
 }
 
 func (r *report) add(title, name string, f figures, measures ...measure) {
