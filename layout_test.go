@@ -77,6 +77,7 @@ var onlyIn = map[string][]string{
 	"github.com/spf13/":               {"internal/cli"},
 	"github.com/rogpeppe/go-internal": {}, // tests alone
 	"github.com/wneessen/go-mail":     {"internal/monitor/alert"},
+	"github.com/cilium/ebpf":          {"internal/monitor/collect"},
 	"github.com/klauspost/compress":   {"internal/monitor/history"},
 	"pgregory.net/rapid":              {"internal/netstate/netstatetest"},
 	"go.uber.org/goleak":              {},
