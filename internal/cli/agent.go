@@ -17,6 +17,7 @@ func (a *app) agentCommand() *cobra.Command {
 	var (
 		node, netnsDir string
 		logs           logFlags
+		monitor        monitorFlags
 	)
 	cmd := &cobra.Command{
 		Use:   "agent",
@@ -26,7 +27,11 @@ router, by the node's role. It needs root. An agent that stops, or that cannot r
 its controller, leaves the network running as it is.
 
 It talks to the controller that --server, --lab or SARN_SERVER names, otherwise to
-the one on this machine; contexts are for people and do not concern it.`,
+the one on this machine; contexts are for people and do not concern it.
+
+Beside that it serves the machine's monitor, as ` + "`sarn monitor serve`" + ` does: with
+certificates at port 61208 of every address, for whom --tls-ca has signed an admin's
+certificate; without, to this machine alone.`,
 		Example: `  sarn agent
   sarn agent --node host1 --server https://10.0.0.1:7470 --tls-ca ca.crt --tls-cert node-host1.crt --tls-key node-host1.key`,
 		Args: noArgs,
@@ -39,12 +44,21 @@ the one on this machine; contexts are for people and do not concern it.`,
 			if err != nil {
 				return err
 			}
-			return daemon.Run(cmd.Context(), log, a.Getenv("NOTIFY_SOCKET"), task)
+			tasks := []daemon.Task{task}
+			beside, err := a.newAgentMonitor(&monitor, node, log)
+			if err != nil {
+				return err
+			}
+			if beside != nil {
+				tasks = append(tasks, beside)
+			}
+			return daemon.Run(cmd.Context(), log, a.Getenv("NOTIFY_SOCKET"), tasks...)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&node, "node", hostname(), "`name` of the node that this machine is")
 	f.StringVar(&netnsDir, "netns-dir", kernel.DefaultNetnsDir, "`directory` of the network namespaces that ports end in")
+	monitor.agentFlags(cmd)
 	logs.flags(cmd)
 	return cmd
 }

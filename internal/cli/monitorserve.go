@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -35,8 +37,10 @@ type monitorFlags struct {
 	log         logFlags
 }
 
+const defaultHistory size = 512 << 20
+
 func (a *app) monitorServeCommand() *cobra.Command {
-	m := monitorFlags{historySize: 512 << 20}
+	m := monitorFlags{historySize: defaultHistory}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Let others see this machine: pages, API, Prometheus, alerts, history",
@@ -51,8 +55,8 @@ authority in --tls-ca, as ` + "`sarn pki`" + ` makes them for admins.
 SIGHUP reads the file of alerts again; one that is wrong changes nothing.`,
 		Example: `  sarn monitor serve
   sarn monitor serve --alerts /etc/sarn/alerts.yaml
-  openssl rand -base64 18 >token; sarn monitor serve --listen 0.0.0.0:61208 --tls-cert web1.crt --tls-key web1.key --token-file token
-  curl -s http://127.0.0.1:61208/api/v1/sample`,
+  sarn monitor serve --listen 0.0.0.0:61208 --tls-cert web1.crt --tls-key web1.key --token-file token
+  sarn monitor serve --listen 0.0.0.0:61208 --tls-cert node-web1.crt --tls-key node-web1.key --tls-ca ca.crt`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.monitorServe(cmd, &m) },
 	}
@@ -132,7 +136,7 @@ func (a *app) monitorServe(cmd *cobra.Command, m *monitorFlags) error {
 		return err
 	}
 	defer onHangup(cmd.Context(), box.reload)()
-	return errors.Join(daemon.Run(cmd.Context(), log, a.Getenv("NOTIFY_SOCKET"), box.tasks()...), box.Close())
+	return errors.Join(daemon.Run(cmd.Context(), log, a.Getenv("NOTIFY_SOCKET"), box), box.Close())
 }
 
 // monitorConfig is what the flags say of serving.
@@ -241,29 +245,32 @@ func (b *monitorBox) Close() error {
 	return nil
 }
 
-func (b *monitorBox) tasks() []daemon.Task {
-	tasks := []daemon.Task{b.server}
+// String implements daemon.Task.
+func (b *monitorBox) String() string { return b.server.String() }
+
+// Ready implements daemon.Task.
+func (b *monitorBox) Ready() <-chan struct{} { return b.server.Ready() }
+
+// Run implements daemon.Task.
+func (b *monitorBox) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var told error
+	var all sync.WaitGroup
 	if b.alerts != nil {
-		tasks = append(tasks, &alertTask{b.alerts})
+		all.Go(func() {
+			defer stop()
+			told = b.alerts.Run(ctx)
+		})
 	}
-	return tasks
+	err := b.server.Run(ctx)
+	stop()
+	all.Wait()
+	return errors.Join(err, told)
 }
 
 func (b *monitorBox) reload() {
 	if b.alerts != nil {
 		b.alerts.Reload()
 	}
-}
-
-// alertTask tells of alerts.
-type alertTask struct{ *alert.File }
-
-// String implements daemon.Task.
-func (*alertTask) String() string { return "alerts" }
-
-// Ready implements daemon.Task.
-func (*alertTask) Ready() <-chan struct{} {
-	ready := make(chan struct{})
-	close(ready)
-	return ready
 }

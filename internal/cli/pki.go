@@ -19,7 +19,7 @@ func (a *app) pkiCommand() *cobra.Command {
 		Short: "Make certificates for controllers, agents and people",
 		Long: `A controller that listens beyond its own machine takes only clients with a
 certificate of its authority. An admin's certificate may do everything, a node's only
-what the agent of that node needs.`,
+what the agent of that node needs; the node's monitor shows it too.`,
 		Example: `  sarn pki init pki
   sarn pki issue --dir pki --server controller --address 10.0.0.1
   sarn pki issue --dir pki --node host1
@@ -55,7 +55,7 @@ func (a *app) pkiIssue() *cobra.Command {
 		Use:   "issue --dir DIR --admin NAME | --node NAME | --server NAME",
 		Short: "Issue a certificate",
 		Example: `  sarn pki issue --dir pki --server controller --address 10.0.0.1 --address controller.example
-  sarn pki issue --dir pki --node host1 --days 365`,
+  sarn pki issue --dir pki --node host1 --address 10.0.0.2 --days 365`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := required(cmd, "dir"); err != nil {
@@ -98,7 +98,7 @@ func (a *app) pkiIssue() *cobra.Command {
 	f.StringVar(&admin, "admin", "", "`name` of the person or program that it is for, who may do everything")
 	f.StringVar(&node, "node", "", "name of the `node` whose agent it is for")
 	f.StringVar(&server, "server", "", "host `name` of the controller that it is for")
-	f.StringArrayVar(&addresses, "address", nil, "another host name or IP `address` of the controller (repeatable)")
+	f.StringArrayVar(&addresses, "address", nil, "another host name or IP `address` of the controller, or of the node, whose monitor others reach there (repeatable)")
 	f.IntVar(&days, "days", 730, "for how many `days` it is valid")
 	return cmd
 }

@@ -167,7 +167,8 @@ func (l *Lab) startAgents(p *Plan) error {
 			return err
 		}
 		err := l.start(agentName(n.Name), l.netns(n.Name), "agent", "--node", n.Name,
-			"--server", l.Address(), "--netns-dir", l.guests(n.Name))
+			// One monitor sees all of a lab: its machines have one kernel.
+			"--server", l.Address(), "--netns-dir", l.guests(n.Name), "--monitor", "off")
 		if err != nil {
 			return err
 		}

@@ -42,7 +42,8 @@ const (
 type Request struct {
 	Role Role
 	Name string
-	// Addresses are the host names and IP addresses that a Server is reached at.
+	// Addresses are the host names and IP addresses that a Server, or the monitor of a
+	// Node, is reached at.
 	Addresses []string
 	Lifetime  time.Duration
 }
@@ -107,8 +108,8 @@ func (r Request) template() (*x509.Certificate, error) {
 	switch {
 	case !nameRE.MatchString(r.Name):
 		return nil, fmt.Errorf("%w: %q is not a name; use letters, digits, '-', '.' and '_'", ErrRequest, r.Name)
-	case r.Role != Server && len(r.Addresses) > 0:
-		return nil, fmt.Errorf("%w: addresses belong to a server's", ErrRequest)
+	case r.Role == Admin && len(r.Addresses) > 0:
+		return nil, fmt.Errorf("%w: addresses belong to a server's or a node's; nobody connects to an admin", ErrRequest)
 	case r.Lifetime <= 0:
 		return nil, fmt.Errorf("%w: it must be valid for some time", ErrRequest)
 	}
@@ -124,20 +125,27 @@ func (r Request) template() (*x509.Certificate, error) {
 		t.Subject.Organization = []string{OrgAdmin}
 	case Node:
 		t.Subject.Organization = []string{OrgNode}
+		t.ExtKeyUsage = append(t.ExtKeyUsage, x509.ExtKeyUsageServerAuth) // of its monitor
+		r.reachable(t)
 	case Server:
 		t.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-		t.DNSNames = []string{r.Name}
-		for _, a := range r.Addresses {
-			if ip := net.ParseIP(a); ip != nil {
-				t.IPAddresses = append(t.IPAddresses, ip)
-			} else {
-				t.DNSNames = append(t.DNSNames, a)
-			}
-		}
+		r.reachable(t)
 	default:
 		return nil, fmt.Errorf("%w: %q is not a role", ErrRequest, r.Role)
 	}
 	return t, nil
+}
+
+// reachable puts into a certificate where its owner is reached.
+func (r Request) reachable(t *x509.Certificate) {
+	t.DNSNames = []string{r.Name}
+	for _, a := range r.Addresses {
+		if ip := net.ParseIP(a); ip != nil {
+			t.IPAddresses = append(t.IPAddresses, ip)
+		} else {
+			t.DNSNames = append(t.DNSNames, a)
+		}
+	}
 }
 
 func newKey() (*ecdsa.PrivateKey, error) {

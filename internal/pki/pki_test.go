@@ -133,7 +133,7 @@ func TestBadRequests(t *testing.T) {
 	}{
 		{dir, Request{Role: Admin, Name: "../ca", Lifetime: time.Hour}, "not a name"},
 		{dir, Request{Role: "king", Name: "x", Lifetime: time.Hour}, "not a role"},
-		{dir, Request{Role: Node, Name: "x", Addresses: []string{"1.2.3.4"}, Lifetime: time.Hour}, "belong to a server's"},
+		{dir, Request{Role: Admin, Name: "x", Addresses: []string{"1.2.3.4"}, Lifetime: time.Hour}, "belong to a server's"},
 		{dir, Request{Role: Node, Name: "x"}, "valid for some time"},
 		{dir, Request{Role: Node, Name: "x", Lifetime: 20 * 365 * 24 * time.Hour}, "outlive"},
 		{t.TempDir(), Request{Role: Node, Name: "x", Lifetime: time.Hour}, "sarn pki init"},

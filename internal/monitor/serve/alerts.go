@@ -18,7 +18,7 @@ type alertsBody struct {
 	Deliveries []alert.Delivery `json:"deliveries"`
 }
 
-func (s *Server) alertsNow() any {
+func (s *Server) alertsNow() alertsBody {
 	body := alertsBody{Active: []alert.Alert{}, Pending: []alert.Alert{}, Past: []alert.Alert{}, Deliveries: []alert.Delivery{}}
 	if s.Alerts == nil {
 		return body

@@ -19,7 +19,7 @@ func (s *Server) handler() http.Handler {
 	inside.HandleFunc("GET /api/v1/history", s.historyBounds)
 	inside.HandleFunc("GET /api/v1/history/at", s.historyAt)
 	inside.HandleFunc("GET /api/v1/history/range", s.historyRange)
-	inside.Handle("GET /metrics", s.metrics())
+	inside.HandleFunc("GET /metrics", s.metrics)
 	inside.HandleFunc("/", nothing)
 	if s.config.Hosts != nil {
 		inside.Handle("GET /api/v1/hosts", s.config.Hosts)

@@ -53,6 +53,8 @@ type Server struct {
 	config   Config
 	hub      *hub
 	keeper   *keeper
+	totals   *totals
+	exporter *exporter
 	sessions *sessions
 	queries  chan struct{} // what of the history is asked for at a time
 	ready    chan struct{}
@@ -66,7 +68,8 @@ func New(c Config, d Deps) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{Deps: d, config: c, hub: newHub(), queries: make(chan struct{}, mostQueries), ready: make(chan struct{})}
-	s.sessions = newSessions(c.Token)
+	s.sessions, s.totals = newSessions(c.Token), newTotals()
+	s.exporter = newExporter(s)
 	if d.History != nil {
 		s.keeper = &keeper{to: d.History, log: d.Log, samples: make(chan *sample.Sample, mostUnkept)}
 	}
@@ -106,6 +109,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	failed := make(chan error, 1)
 	all.Go(func() { failed <- web.Serve(l) })
+	s.Log.Info("the monitor listens", "address", s.at, "tls", s.config.TLSCert != "")
 	close(s.ready)
 	select {
 	case err = <-failed:
@@ -131,14 +135,18 @@ func (s *Server) watch(ctx context.Context) {
 	defer tick.Stop()
 	failing := false
 	for {
+		began := time.Now()
 		now, err := s.Source.Pass()
-		switch {
-		case err == nil:
+		if err == nil {
 			failing = false
+			s.totals.add(now, time.Since(began).Seconds())
 			s.take(now)
-		case !failing:
-			failing = true
-			s.Log.Error("cannot look at the machine", "error", err)
+		} else {
+			s.totals.failed()
+			if !failing {
+				failing = true
+				s.Log.Error("cannot look at the machine", "error", err)
+			}
 		}
 		select {
 		case <-tick.C:
@@ -154,7 +162,7 @@ func (s *Server) take(now *sample.Sample) {
 	if s.Alerts != nil {
 		s.Alerts.Observe(now)
 	}
-	s.hub.publish(now, s.alertsNow)
+	s.hub.publish(now, func() any { return s.alertsNow() })
 	if s.keeper != nil {
 		s.keeper.take(now)
 	}

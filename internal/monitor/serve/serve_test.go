@@ -49,13 +49,21 @@ func (m *machine) Pass() (*sample.Sample, error) {
 
 func serving(t *testing.T, c Config, m *machine) *Server {
 	t.Helper()
+	return servingDeps(t, c, Deps{Source: m})
+}
+
+func servingDeps(t *testing.T, c Config, d Deps) *Server {
+	t.Helper()
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:0"
 	}
 	if c.Interval == 0 {
 		c.Interval = 100 * time.Millisecond
 	}
-	s, err := New(c, Deps{Source: m, Log: slog.New(slog.DiscardHandler)})
+	s, err := New(c, d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,12 +272,12 @@ func TestToken(t *testing.T) {
 func TestConfig(t *testing.T) {
 	token := strings.Repeat("x", 24)
 	for want, c := range map[string]Config{
-		"HOST:PORT":               {Listen: "nonsense"},
-		"from 100ms":              {Interval: time.Millisecond},
-		"belong together":         {TLSCert: "x"},
-		"too short":               {Token: "secret"},
+		"HOST:PORT":           {Listen: "nonsense"},
+		"from 100ms":          {Interval: time.Millisecond},
+		"belong together":     {TLSCert: "x"},
+		"too short":           {Token: "secret"},
 		"takes a certificate": {Listen: ":80"},
-		"from other machines":     {Listen: "10.0.0.1:80", Token: token},
+		"from other machines": {Listen: "10.0.0.1:80", Token: token},
 	} {
 		if _, err := New(c, Deps{Source: &machine{}, Log: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %s", c, err, want)
