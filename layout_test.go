@@ -54,7 +54,7 @@ var mayImport = map[string][]string{
 	"internal/monitor/collect": {"internal/monitor/sample"},
 	"internal/monitor/history": {"internal/monitor/sample"},
 	"internal/monitor/alert":   {"internal/monitor/sample", "internal/problem"},
-	"internal/monitor/term":    {"internal/monitor/sample"},
+	"internal/monitor/term":    {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
 	"internal/monitor/serve":   {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
 
 	"internal/daemon":  {},

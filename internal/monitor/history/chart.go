@@ -49,8 +49,12 @@ func (v Values) MarshalJSON() ([]byte, error) {
 
 const mostPoints = 100_000
 
+// Any stands for the name of an item: disks[*].busy is that of the busiest disk in each
+// record (of what is free or available, the smallest).
+const Any = "*"
+
 // Fields are the names that Range takes; between brackets goes the name of an item, such
-// as disks[sda].busy. A process is named by ProcessKey.
+// as disks[sda].busy, or Any. A process is named by ProcessKey.
 func Fields() []string {
 	var all []string
 	for _, sh := range newSchema(defaultTop).shapes {
@@ -72,6 +76,7 @@ func Fields() []string {
 type field struct {
 	section, table, column int
 	key                    string
+	any                    bool // of all items the most
 }
 
 func (sc *schema) field(name string) (field, error) {
@@ -99,7 +104,7 @@ func (sc *schema) field(name string) (field, error) {
 			for sc.start[section+1] <= i {
 				section++
 			}
-			return field{section, i, c, key}, nil
+			return field{section: section, table: i, column: c, key: key}, nil
 		}
 	}
 	return field{}, unknown(name)
@@ -112,7 +117,7 @@ func unknown(name string) error {
 // Range is the fields from one time to another, a point for each step (600 points if
 // step is 0), from the finest records that are no finer than step. Where these have
 // expired the coarser ones stand in.
-func (s *Store) Range(from, to time.Time, step time.Duration, fields ...string) (*Series, error) {
+func (s *archive) Range(from, to time.Time, step time.Duration, fields ...string) (*Series, error) {
 	if !from.Before(to) {
 		return nil, fmt.Errorf("history: from %s to %s is no time: the end must be after the start", from.Format(time.RFC3339), to.Format(time.RFC3339))
 	}
@@ -127,14 +132,11 @@ func (s *Store) Range(from, to time.Time, step time.Duration, fields ...string) 
 	if n > mostPoints {
 		return nil, fmt.Errorf("history: %d points are more than %d: give a longer step", n, mostPoints)
 	}
-	c := &chart{schema: s.schema, from: from.UnixMilli(), step: step.Milliseconds(), owner: make([]int, n)}
+	c := newChart(s.schema, from.UnixMilli(), step.Milliseconds(), int(n))
 	for _, name := range fields {
-		f, err := s.schema.field(name)
-		if err != nil {
+		if err := c.add(name); err != nil {
 			return nil, err
 		}
-		c.fields = append(c.fields, f)
-		c.lines = append(c.lines, points{make([]float64, n), make([]float64, n), make([]int, n)})
 	}
 	views, err := s.views()
 	if err != nil {
@@ -148,6 +150,9 @@ func (s *Store) Range(from, to time.Time, step time.Duration, fields ...string) 
 	for i := first; i < len(views); i++ {
 		s.draw(c, &views[i], i+1)
 	}
+	for i := first - 1; i >= 0; i-- { // what the coarser ones do not have yet
+		s.draw(c, &views[i], i+1)
+	}
 	return c.series(fields), nil
 }
 
@@ -158,6 +163,37 @@ type chart struct {
 	fields     []field
 	lines      []points
 	owner      []int // the tier that each point is of, 0 if none yet
+	// by has the lines that want an item of a table; those of Any are under Any.
+	by       map[item][]int
+	needs    [][]bool // by table and column
+	sections [nSections]bool // that have a field
+}
+
+type item struct {
+	table int
+	key   string
+}
+
+func newChart(sc *schema, from, step int64, n int) *chart {
+	return &chart{schema: sc, from: from, step: step, owner: make([]int, n), by: map[item][]int{}, needs: make([][]bool, len(sc.shapes))}
+}
+
+func (c *chart) add(name string) error {
+	f, err := c.schema.field(name)
+	if err != nil {
+		return err
+	}
+	f.any = f.key == Any
+	n, at := len(c.owner), item{f.table, f.key}
+	c.by[at] = append(c.by[at], len(c.fields))
+	c.fields = append(c.fields, f)
+	c.lines = append(c.lines, points{make([]float64, n), make([]float64, n), make([]int, n)})
+	c.sections[f.section] = true
+	if c.needs[f.table] == nil {
+		c.needs[f.table] = make([]bool, len(c.schema.shapes[f.table].names))
+	}
+	c.needs[f.table][f.column] = true
+	return nil
 }
 
 type points struct {
@@ -207,7 +243,7 @@ func (c *chart) cover(v *view, ms int64) (int, int) {
 	return c.span(ms, ms+v.tier.step.Milliseconds())
 }
 
-func (s *Store) draw(c *chart, v *view, tier int) {
+func (s *archive) draw(c *chart, v *view, tier int) {
 	for i := range v.segments {
 		seg := &v.segments[i]
 		for j := range seg.blocks {
@@ -221,21 +257,46 @@ func (s *Store) draw(c *chart, v *view, tier int) {
 	}
 	for _, e := range v.pending {
 		lo, hi := c.cover(v, e.time)
-		if !c.claim(tier, lo, hi) {
-			continue
+		if c.claim(tier, lo, hi) {
+			c.entry(tier, e, lo, hi)
 		}
-		for k, f := range c.fields {
-			for _, r := range e.rows[f.table] {
-				if r.key != f.key {
-					continue
-				}
-				peak := r.now[f.column]
-				if r.peak != nil && c.merge(f).peaks() {
-					peak = r.peak[f.column]
-				}
-				c.value(tier, k, lo, hi, r.now[f.column], peak)
+	}
+}
+
+// entry puts a record that is in memory.
+func (c *chart) entry(tier int, e *entry, lo, hi int) {
+	for k, f := range c.fields {
+		var most extreme
+		for _, r := range e.rows[f.table] {
+			if r.key != f.key && !f.any {
+				continue
 			}
+			peak := r.now[f.column]
+			if r.peak != nil && c.merge(f).peaks() {
+				peak = r.peak[f.column]
+			}
+			most.take(r.now[f.column], peak, c.merge(f) == low)
 		}
+		if most.have {
+			c.value(tier, k, lo, hi, most.now, most.peak)
+		}
+	}
+}
+
+// extreme is the most of several items of one record.
+type extreme struct {
+	now, peak int64
+	have      bool
+}
+
+func (x *extreme) take(now, peak int64, low bool) {
+	switch {
+	case !x.have:
+		*x = extreme{now, peak, true}
+	case low:
+		x.now, x.peak = min(x.now, now), min(x.peak, peak)
+	default:
+		x.now, x.peak = max(x.now, now), max(x.peak, peak)
 	}
 }
 
@@ -252,37 +313,77 @@ func (c *chart) value(tier, line, lo, hi int, now, peak int64) {
 	c.put(tier, line, lo, hi, float64(now)/scale, float64(peak)/scale, c.merge(f) == low)
 }
 
-func (s *Store) drawBlock(c *chart, v *view, tier int, seg *segment, b *block) error {
-	entries, err := s.read(seg, b, 0, visitor{record: -1})
-	if err != nil {
+func (s *archive) drawBlock(c *chart, v *view, tier int, seg *segment, b *block) error {
+	d := drawing{c: c, tier: tier}
+	times := func(entries []entry) bool {
+		d.spans = make([][2]int, len(entries))
+		for i, e := range entries {
+			lo, hi := c.cover(v, e.time)
+			if c.claim(tier, lo, hi) {
+				d.spans[i] = [2]int{lo, hi}
+			}
+		}
+		return c.sections[0]
+	}
+	visit := visitor{record: -1, times: times, item: d.item, needs: c.needs}
+	if _, err := s.read(seg, b, 0, visit); err != nil {
 		return err
 	}
-	spans := make([][2]int, len(entries))
-	for i, e := range entries {
-		lo, hi := c.cover(v, e.time)
-		if c.claim(tier, lo, hi) {
-			spans[i] = [2]int{lo, hi}
-		}
-	}
-	item := func(table int, key string, in []int, of, peaks [][]int64) {
-		for k, f := range c.fields {
-			if f.table != table || f.key != key {
-				continue
-			}
-			for i, record := range in {
-				c.value(tier, k, spans[record][0], spans[record][1], of[f.column][i], peaks[f.column][i])
-			}
-		}
-	}
-	for section := range nSections {
-		if !slices.ContainsFunc(c.fields, func(f field) bool { return f.section == section }) {
+	d.flush()
+	for section := 1; section < nSections; section++ {
+		if !c.sections[section] {
 			continue
 		}
-		if _, err := s.read(seg, b, section, visitor{record: -1, item: item}); err != nil {
+		if _, err := s.read(seg, b, section, visit); err != nil {
 			return err
 		}
+		d.flush()
 	}
 	return nil
+}
+
+// drawing is a block on its way into a chart.
+type drawing struct {
+	c     *chart
+	tier  int
+	spans [][2]int          // the points of each record
+	most  map[int][]extreme // by line of Any and record
+}
+
+func (d *drawing) item(table int, key string, in []int, of, peaks [][]int64) {
+	for _, k := range d.c.by[item{table, key}] {
+		f := d.c.fields[k]
+		if f.any { // an item that is called so is one of all
+			break
+		}
+		for i, record := range in {
+			d.c.value(d.tier, k, d.spans[record][0], d.spans[record][1], of[f.column][i], peaks[f.column][i])
+		}
+	}
+	for _, k := range d.c.by[item{table, Any}] {
+		f := d.c.fields[k]
+		if d.most == nil {
+			d.most = map[int][]extreme{}
+		}
+		if d.most[k] == nil {
+			d.most[k] = make([]extreme, len(d.spans))
+		}
+		for i, record := range in {
+			d.most[k][record].take(of[f.column][i], peaks[f.column][i], d.c.merge(f) == low)
+		}
+	}
+}
+
+// flush puts the most of each record, when all items of it have been seen.
+func (d *drawing) flush() {
+	for k, all := range d.most {
+		for record, x := range all {
+			if x.have {
+				d.c.value(d.tier, k, d.spans[record][0], d.spans[record][1], x.now, x.peak)
+			}
+		}
+	}
+	clear(d.most)
 }
 
 func (c *chart) series(fields []string) *Series {

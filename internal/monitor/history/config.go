@@ -19,6 +19,9 @@ func (t Tier) records() int { return int(t.Keep / t.Step) }
 // Config says where history is kept, and how much.
 type Config struct {
 	Dir string
+	// Memory keeps all in the machine's memory, outside the program's heap, instead of in
+	// a directory: it is gone when the program ends, however that is.
+	Memory bool
 	// Tiers are the finest first. The first holds samples as they come; each other one
 	// sums up the one before it. DefaultTiers if empty.
 	Tiers []Tier
@@ -65,8 +68,8 @@ func (c Config) Validate() error {
 	c = c.withDefaults()
 	var all []error
 	bad := func(format string, args ...any) { all = append(all, fmt.Errorf("history: "+format, args...)) }
-	if c.Dir == "" {
-		bad("no directory is given")
+	if (c.Dir == "") != c.Memory {
+		bad("no directory is given, or one for what is kept in memory")
 	}
 	if c.Top < 1 || c.Top > mostTop {
 		bad("top %d: give a number of processes from 1 to %d", c.Top, mostTop)

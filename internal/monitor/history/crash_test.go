@@ -27,6 +27,8 @@ func TestMain(m *testing.M) {
 	switch {
 	case os.Getenv(writerDir) != "":
 		writeForEver(os.Getenv(writerDir))
+	case os.Getenv(powerDir) != "":
+		cutPower(os.Getenv(powerDir))
 	case os.Getenv(fullDir) != "":
 		fillDisk(os.Getenv(fullDir))
 	default:

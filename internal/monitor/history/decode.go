@@ -10,10 +10,34 @@ import (
 type visitor struct {
 	// record is the only one whose rows are kept; none if below 0.
 	record int
+	// times is called when entries have their times, before any item, and says whether
+	// to go on.
+	times func([]entry) bool
 	// item is called for each item of a table, if not nil: in says in which records it
 	// is, of[c] has the values of column c in these, peaks[c] what was beside them or nil.
 	// All are valid until it returns.
 	item func(table int, key string, in []int, of, peaks [][]int64)
+	// needs has the columns of each table that item looks at, if not nil: the others are
+	// skipped, and hold anything.
+	needs [][]bool
+}
+
+// done says whether no table from t on is needed.
+func (v *visitor) done(t int) bool {
+	if v.needs == nil {
+		return false
+	}
+	for _, n := range v.needs[t:] {
+		if n != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// skips says whether nobody looks at a column.
+func (v *visitor) skips(t, c int) bool {
+	return v.needs != nil && (v.needs[t] == nil || !v.needs[t][c])
 }
 
 // decodeSection reads what encodeSection wrote. Of section 0 all entries have their time;
@@ -40,9 +64,15 @@ func decodeSection(sc *schema, raw []byte, section, records int, peaks bool, vis
 		for i, v := range column {
 			entries[i].weight = v
 		}
+		if visit.times != nil && !r.bad && !visit.times(entries) {
+			return entries, nil
+		}
 	}
 	d := decoder{reader: r, strings: strings, records: records, peaks: peaks, visit: visit}
 	for t := sc.start[section]; t < sc.start[section+1] && !r.bad; t++ {
+		if visit.done(t) {
+			return entries, nil
+		}
 		rows := d.table(sc.shapes[t], t)
 		if visit.record >= 0 {
 			entries[visit.record].rows = append(entries[visit.record].rows, rows)
@@ -89,10 +119,21 @@ func (d *decoder) table(sh shape, t int) (kept []row) {
 		}
 		d.texts = columns(d.texts, sh.texts, len(d.in))
 		for c := range sh.texts {
+			if d.visit.needs != nil {
+				d.skip(len(d.in))
+				continue
+			}
 			d.column(d.texts[c])
 		}
 		d.of, d.beside = columns(d.of, len(sh.merges), len(d.in)), columns(d.beside, len(sh.merges), len(d.in))
 		for c, m := range sh.merges {
+			if d.visit.skips(t, c) {
+				d.skip(len(d.in))
+				if d.peaks && m.peaks() {
+					d.skip(len(d.in))
+				}
+				continue
+			}
 			d.column(d.of[c])
 			if !d.peaks || !m.peaks() {
 				copy(d.beside[c], d.of[c])
@@ -216,4 +257,29 @@ func (r *reader) column(into []int64) {
 		}
 		into[i] = v
 	}
+}
+
+// skip goes over a column of n values.
+func (r *reader) skip(n int) {
+	kind := r.bytes(1)
+	if r.bad {
+		return
+	}
+	if kind[0] != 0 {
+		n = min(n, 1)
+	}
+	for i, b := range r.buf {
+		if n == 0 {
+			r.buf = r.buf[i:]
+			return
+		}
+		if b < 0x80 { // the last byte of a varint
+			n--
+		}
+	}
+	if n > 0 {
+		r.fail()
+		return
+	}
+	r.buf = nil
 }

@@ -418,8 +418,9 @@ func TestTwoProcesses(t *testing.T) {
 	opened(t, Config{Dir: dir})
 }
 
-func TestFormatFromTheFuture(t *testing.T) {
-	dir := t.TempDir()
+// fromTheFuture puts a segment of the next format into a directory.
+func fromTheFuture(t *testing.T, dir string) {
+	t.Helper()
 	b := segmentStart()[:8]
 	b = append(b, 2, 0, 0, 0)
 	sum := checksum(b)
@@ -427,6 +428,11 @@ func TestFormatFromTheFuture(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "1s-0000000000.seg"), b, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func TestFormatFromTheFuture(t *testing.T) {
+	dir := t.TempDir()
+	fromTheFuture(t, dir)
 	if _, err := Open(Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "format 2") {
 		t.Errorf("%v", err)
 	}

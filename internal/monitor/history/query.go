@@ -3,8 +3,22 @@ package history
 import (
 	"math"
 	"os"
+	"sync"
 	"time"
 )
+
+// archive is what queries need: of a Store, or of a Reader.
+type archive struct {
+	schema *schema
+	coder  *coder
+	// renew brings the tiers to what is on disk, in mu; nil where they are that already.
+	renew func() error
+
+	mu      sync.Mutex
+	tiers   []*tier
+	readers int // that have views
+	closed  bool
+}
 
 // view is a tier as it is at one time, to be read without holding up Add.
 type view struct {
@@ -13,11 +27,16 @@ type view struct {
 	pending  []*entry
 }
 
-func (s *Store) views() ([]view, error) {
+func (s *archive) views() ([]view, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, os.ErrClosed
+	}
+	if s.renew != nil {
+		if err := s.renew(); err != nil {
+			return nil, err
+		}
 	}
 	s.readers++
 	views := make([]view, len(s.tiers))
@@ -31,7 +50,7 @@ func (s *Store) views() ([]view, error) {
 }
 
 // unview ends what views began: files that were removed meanwhile can be closed.
-func (s *Store) unview() {
+func (s *archive) unview() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.readers--; s.readers == 0 {
@@ -40,7 +59,7 @@ func (s *Store) unview() {
 }
 
 // bury closes the files of segments that were removed.
-func (s *Store) bury() {
+func (s *archive) bury() {
 	for _, t := range s.tiers {
 		for _, f := range t.removed {
 			_ = f.Close()
@@ -59,7 +78,7 @@ type Extent struct {
 }
 
 // Bounds are what there is, the finest tier first.
-func (s *Store) Bounds() ([]Extent, error) {
+func (s *archive) Bounds() ([]Extent, error) {
 	views, err := s.views()
 	if err != nil {
 		return nil, err
@@ -89,20 +108,21 @@ func (s *Store) Bounds() ([]Extent, error) {
 }
 
 // At is the newest record at or before t, of the finest tier whose step is resolution or
-// more and that knows t; the coarsest if none is that coarse. If no tier knows t, it is
-// the newest before it: see its Time. ErrNone if there is none.
-func (s *Store) At(t time.Time, resolution time.Duration) (*Record, error) {
+// more and that knows t; the coarsest if none is that coarse. If none of these knows t, a
+// finer one stands in; if no tier does, it is the newest before t: see its Time. ErrNone
+// if there is none.
+func (s *archive) At(t time.Time, resolution time.Duration) (*Record, error) {
 	views, err := s.views()
 	if err != nil {
 		return nil, err
 	}
 	defer s.unview()
-	for len(views) > 1 && views[0].tier.step < resolution {
-		views = views[1:]
+	if len(views) == 0 {
+		return nil, ErrNone
 	}
 	ms := t.UnixMilli()
 	var best *found
-	for i := range views {
+	for _, i := range order(views, resolution) {
 		f := s.find(&views[i], ms)
 		if f == nil {
 			continue
@@ -124,7 +144,29 @@ func (s *Store) At(t time.Time, resolution time.Duration) (*Record, error) {
 			return nil, err
 		}
 	}
-	return s.schema.record(e, best.view.tier.step, best.view.tier.peaks), nil
+	peaks := best.view.tier.peaks
+	if best.block != nil {
+		peaks = best.block.Peaks == 1
+	}
+	return s.schema.record(e, best.view.tier.step, peaks), nil
+}
+
+// order is in which the tiers are asked: from the finest that is no finer than the
+// resolution to the coarsest, then the finer ones, whose newest periods the coarser
+// ones do not have yet.
+func order(views []view, resolution time.Duration) []int {
+	first := 0
+	for first+1 < len(views) && views[first].tier.step < resolution {
+		first++
+	}
+	all := make([]int, 0, len(views))
+	for i := first; i < len(views); i++ {
+		all = append(all, i)
+	}
+	for i := first - 1; i >= 0; i-- {
+		all = append(all, i)
+	}
+	return all
 }
 
 // found is where a record is: in memory, or in a block.
@@ -139,7 +181,7 @@ type found struct {
 
 // find is the newest record at or before a time, of those of one time the one that was
 // written last, or nil.
-func (s *Store) find(v *view, ms int64) *found {
+func (s *archive) find(v *view, ms int64) *found {
 	bad := map[*block]bool{}
 	for {
 		var best *found
@@ -179,7 +221,7 @@ func (s *Store) find(v *view, ms int64) *found {
 }
 
 // within finds the newest record at or before a time in a block; nil if it is damaged.
-func (s *Store) within(v *view, seg *segment, b *block, ms int64) *found {
+func (s *archive) within(v *view, seg *segment, b *block, ms int64) *found {
 	entries, err := s.read(seg, b, 0, visitor{record: -1})
 	if err != nil {
 		return nil
@@ -193,7 +235,7 @@ func (s *Store) within(v *view, seg *segment, b *block, ms int64) *found {
 	return best
 }
 
-func (s *Store) readable(f *found) bool {
+func (s *archive) readable(f *found) bool {
 	e, err := s.entry(f.segment, f.block, f.record)
 	if err == nil {
 		f.entry = e
@@ -201,7 +243,7 @@ func (s *Store) readable(f *found) bool {
 	return err == nil
 }
 
-func (s *Store) read(seg *segment, b *block, section int, visit visitor) ([]entry, error) {
+func (s *archive) read(seg *segment, b *block, section int, visit visitor) ([]entry, error) {
 	packed, err := seg.section(b, section)
 	if err != nil {
 		return nil, err
@@ -210,7 +252,7 @@ func (s *Store) read(seg *segment, b *block, section int, visit visitor) ([]entr
 }
 
 // entry reads a whole record.
-func (s *Store) entry(seg *segment, b *block, record int) (*entry, error) {
+func (s *archive) entry(seg *segment, b *block, record int) (*entry, error) {
 	var whole *entry
 	for i := range nSections {
 		entries, err := s.read(seg, b, i, visitor{record: record})

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -68,16 +70,36 @@ func segmentStart() []byte {
 	return binary.LittleEndian.AppendUint32(b, checksum(b))
 }
 
+// createSegment makes a file, in memory if there is no directory.
 func createSegment(dir string, step time.Duration, number int) (*segment, error) {
 	path := segmentPath(dir, step, number)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	var f *os.File
+	var err error
+	if dir == "" {
+		f, err = memoryFile(path)
+	} else {
+		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if _, err := f.Write(segmentStart()); err != nil {
-		return nil, errors.Join(err, f.Close(), os.Remove(path))
+		err = errors.Join(err, f.Close())
+		if dir != "" {
+			err = errors.Join(err, os.Remove(path))
+		}
+		return nil, err
 	}
 	return &segment{number: number, file: f, size: segmentHeader}, nil
+}
+
+// memoryFile is a file without a place: memfd_create(2).
+func memoryFile(name string) (*os.File, error) {
+	fd, err := unix.MemfdCreate("sarn-history-"+name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memory for history: %w", err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 // openSegment finds the blocks of a file. The newest one of a tier is looked at more
@@ -122,15 +144,22 @@ func scan(f io.ReaderAt, size int64, deep bool) (blocks []block, end int64, whol
 		}
 		whole, end = true, segmentHeader
 	}
+	blocks, end, err = scanBlocks(f, end, size, deep)
+	return blocks, end, whole, err
+}
+
+// scanBlocks is scan from where a block is expected.
+func scanBlocks(f io.ReaderAt, from, size int64, deep bool) (blocks []block, end int64, err error) {
+	end = from
 	buf := make([]byte, headerSize)
 	for at := end; at >= 0 && at+headerSize <= size; {
 		if _, err := f.ReadAt(buf, at); err != nil {
-			return nil, 0, false, err
+			return nil, 0, err
 		}
 		h, err := parseHeader(buf)
 		if err != nil || at+h.size() > size {
 			if at, err = next(f, at+1, size); err != nil {
-				return nil, 0, false, err
+				return nil, 0, err
 			}
 			continue
 		}
@@ -141,7 +170,7 @@ func scan(f io.ReaderAt, size int64, deep bool) (blocks []block, end int64, whol
 		}
 		blocks, end = append(blocks, b), at
 	}
-	return blocks, end, whole, nil
+	return blocks, end, nil
 }
 
 func sound(f io.ReaderAt, b *block) bool {

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -15,40 +14,39 @@ import (
 
 // Store is history on disk. Its methods may be called at the same time.
 type Store struct {
-	cfg    Config
-	schema *schema
-	coder  *coder
-	lock   *os.File
-
-	mu      sync.Mutex
-	tiers   []*tier
+	archive // guards what follows too
+	cfg     Config
+	lock    *os.File
 	rollers []*roller // what tier i is made with; nil for the finest
 	seq     uint64
 	failing bool
-	readers int // that have views
-	closed  bool
+	syncer
 }
 
 // ErrNone says that nothing is known of a time.
 var ErrNone = errors.New("history: nothing is recorded of that time or before it")
 
 // Open opens the history in a directory, which it makes if it is missing, mends what a
-// crash has left, and keeps other processes out until Close.
+// crash has left, and keeps other writers out until Close. OpenReader is for those who
+// only read.
 func Open(cfg Config) (*Store, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("history: %w", err)
+	s := &Store{archive: archive{schema: newSchema(cfg.Top)}, cfg: cfg}
+	var err error
+	if !cfg.Memory {
+		if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+			return nil, fmt.Errorf("history: %w", err)
+		}
+		if s.lock, err = lockDir(cfg.Dir); err != nil {
+			return nil, err
+		}
 	}
-	lock, err := lockDir(cfg.Dir)
-	if err != nil {
-		return nil, err
-	}
-	s := &Store{cfg: cfg, schema: newSchema(cfg.Top), lock: lock}
 	if s.coder, err = newCoder(s.schema); err != nil {
-		return nil, errors.Join(err, lock.Close())
+		_ = s.lock.Close()
+		return nil, err
 	}
 	for i, t := range cfg.Tiers {
 		tier, err := openTier(cfg, i)
@@ -130,7 +128,8 @@ func (s *Store) Add(sm *sample.Sample) error {
 		return os.ErrClosed
 	}
 	s.seq++
-	return s.report(s.add(0, s.schema.entry(sm, s.seq)))
+	err := s.add(0, s.schema.entry(sm, s.seq))
+	return s.report(worse(err, s.sync()))
 }
 
 func (s *Store) report(err error) error {
@@ -196,6 +195,9 @@ func (s *Store) flush(t *tier) error {
 		return err
 	}
 	t.pending = nil
+	if t == s.tiers[0] {
+		s.unsafe++
+	}
 	if err := t.expire(); err != nil {
 		return err
 	}
@@ -255,10 +257,11 @@ func (s *Store) Close() error {
 				all = append(all, fmt.Errorf("history: %w", err))
 			}
 		}
-		if n := len(t.segments); n > 0 {
-			if err := t.segments[n-1].file.Sync(); err != nil {
-				all = append(all, fmt.Errorf("history: %w", err))
-			}
+	}
+	s.syncing.Wait()
+	if !s.cfg.Memory {
+		if err := syncFiles(s.cfg.Dir, s.unsynced()); err != nil {
+			all = append(all, fmt.Errorf("history: %w", err))
 		}
 	}
 	s.release()

@@ -19,6 +19,7 @@ type tier struct {
 	segments []*segment
 	pending  []*entry
 	removed  []*os.File // that somebody may still read
+	unsynced []*os.File // that were written to
 }
 
 // segmentsKept is how many segments the kept records are spread over, since whole ones
@@ -29,6 +30,9 @@ func openTier(cfg Config, i int) (*tier, error) {
 	t := &tier{
 		dir: cfg.Dir, step: cfg.Tiers[i].Step, keep: cfg.Tiers[i].records(), block: cfg.block(i),
 		largest: cfg.MaxBytes / 16, peaks: i > 0,
+	}
+	if cfg.Memory {
+		return t, nil
 	}
 	files, err := os.ReadDir(cfg.Dir)
 	if err != nil {
@@ -106,6 +110,9 @@ func (t *tier) append(h header, data []byte) error {
 		s.closed = s.file.Truncate(s.size) != nil
 		return err
 	}
+	if !slices.Contains(t.unsynced, s.file) {
+		t.unsynced = append(t.unsynced, s.file)
+	}
 	s.blocks = append(s.blocks, block{h, s.size})
 	s.size += int64(len(data))
 	return nil
@@ -127,11 +134,20 @@ func (t *tier) expire() error {
 func (t *tier) remove(n int) error {
 	for ; n > 0; n-- {
 		s := t.segments[0]
-		if err := os.Remove(s.file.Name()); err != nil && !os.IsNotExist(err) {
+		if err := t.unlink(s); err != nil && !os.IsNotExist(err) {
 			return fmt.Errorf("remove what is too old: %w", err)
 		}
 		t.removed = append(t.removed, s.file)
+		t.unsynced = slices.DeleteFunc(t.unsynced, func(f *os.File) bool { return f == s.file })
 		t.segments = slices.Clone(t.segments[1:])
 	}
 	return nil
+}
+
+// unlink removes a segment's file; one in memory ends when it is closed.
+func (t *tier) unlink(s *segment) error {
+	if t.dir == "" {
+		return nil
+	}
+	return os.Remove(s.file.Name())
 }

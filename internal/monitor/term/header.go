@@ -54,6 +54,10 @@ func (v *view) hostLine(y int) {
 	clock := s.Time.AppendFormat(v.b[:0], "15:04:05")
 	v.g.right(v.g.w-len(clock), y, len(clock), clock, plain)
 	w.end -= len(clock) + 1
+	if v.origin.From != "" {
+		w.text("  from ", dim)
+		w.text(v.origin.From, plain)
+	}
 	if v.paused {
 		w.text("  PAUSED", warn)
 	}

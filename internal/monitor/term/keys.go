@@ -44,6 +44,15 @@ func (v *view) key(ev *tcell.EventKey) {
 	}
 }
 
+// leave goes back to where the view was opened, or quits.
+func (v *view) leave() {
+	if v.canBack {
+		v.back = true
+		return
+	}
+	v.quit = true
+}
+
 // open shows a page from its beginning.
 func (v *view) open(p page) { v.page, v.scroll = p, 0 }
 
@@ -68,7 +77,7 @@ func (v *view) pageKey(ev *tcell.EventKey) {
 	case tcell.KeyRune:
 		switch ev.Rune() {
 		case 'q':
-			v.quit = true
+			v.leave()
 		case 'k':
 			v.askKill()
 		case 'r':
@@ -83,7 +92,7 @@ func (v *view) letter(r rune) {
 	table := v.focused()
 	switch r {
 	case 'q':
-		v.quit = true
+		v.leave()
 	case '/':
 		v.askFilter()
 	case 's':
@@ -149,6 +158,10 @@ func (v *view) moveKey(ev *tcell.EventKey) {
 	case tcell.KeyEnter:
 		v.openOne()
 	case tcell.KeyEscape:
+		if v.canBack && v.processes.filter == "" && !v.processes.has && !v.machines.has {
+			v.leave() // there is nothing else to let go
+			return
+		}
 		v.processes.clearChoice()
 		v.machines.clearChoice()
 		v.setFilter("")

@@ -9,6 +9,8 @@ import (
 
 	"github.com/gdamore/tcell/v2"
 
+	"sarn/internal/monitor/alert"
+	"sarn/internal/monitor/history"
 	"sarn/internal/monitor/sample"
 )
 
@@ -28,6 +30,39 @@ type Config struct {
 	Term     string        // its type, $TERM
 	NoColor  bool          // https://no-color.org
 	Version  string        // of Sarn, for the help
+
+	History History       // nil: none is kept
+	Alerts  func() Alerts // nil: nobody watches. It must not wait
+	Status  func() Status // nil: samples are of this machine. It must not wait
+	// Back says that the view was opened from another one: q and Esc go back to it, and
+	// Run returns ErrBack.
+	Back bool
+}
+
+// ErrBack is what Run returns when a person goes back to where the view was opened.
+var ErrBack = errors.New("back")
+
+// History answers for the past, as package history's Store does. It is asked in a
+// goroutine of its own, and ctx has a deadline.
+type History interface {
+	Bounds(ctx context.Context) ([]history.Extent, error)
+	At(ctx context.Context, t time.Time, resolution time.Duration) (*history.Record, error)
+	Range(ctx context.Context, from, to time.Time, step time.Duration, fields ...string) (*history.Series, error)
+}
+
+// Alerts is what rules say: of how many rules, and the alerts in the order of package
+// alert's Engine.
+type Alerts struct {
+	Rules                 int
+	Active, Pending, Past []alert.Alert
+}
+
+// Status is where samples come from, and whether they do.
+type Status struct {
+	From  string
+	Down  bool
+	Since time.Time // of the connection's loss
+	Error string
 }
 
 // Run shows the source's samples until a person quits (nil), the source or the terminal
@@ -68,7 +103,7 @@ func show(ctx context.Context, screen tcell.Screen, c *Config) error {
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	l := &loop{screen: screen, view: newView(c), styles: styles(c.NoColor),
+	l := &loop{status: c.Status, screen: screen, view: newView(c), styles: styles(c.NoColor),
 		events: make(chan tcell.Event, 64), samples: make(chan delivery), results: make(chan result, 1), paces: make(chan time.Duration, 1)}
 	go screen.ChannelEvents(l.events, nil) // until Fini
 	go pump(ctx, c.Source, c.Interval, l.paces, l.samples)
@@ -103,8 +138,9 @@ type loop struct {
 	samples chan delivery
 	results chan result
 	paces   chan time.Duration
-	last    time.Time   // when a sample came
-	late    *time.Timer // says that none comes any more
+	status  func() Status // nil: of this machine
+	last    time.Time     // when a sample came
+	late    *time.Timer   // says that none comes any more
 }
 
 // patience is how long no sample may come before that is said.
@@ -113,7 +149,10 @@ func (l *loop) patience() time.Duration { return max(3*l.view.interval, time.Sec
 func (l *loop) run(ctx context.Context) error {
 	l.last, l.late = time.Now(), time.NewTimer(l.patience())
 	defer l.late.Stop()
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
 	for {
+		l.look()
 		l.draw()
 		interval := l.view.interval
 		select {
@@ -132,12 +171,16 @@ func (l *loop) run(ctx context.Context) error {
 		case <-l.late.C:
 			l.view.late = time.Since(l.last)
 			l.late.Reset(time.Second)
+		case <-look.C:
 		case r := <-l.results:
 			l.view.done(r)
 		case ev, ok := <-l.events:
 			if err := l.handle(ev, ok); err != nil {
 				return err
 			}
+		}
+		if l.view.back {
+			return ErrBack
 		}
 		if l.view.quit {
 			return nil
@@ -150,6 +193,13 @@ func (l *loop) run(ctx context.Context) error {
 			l.paces <- l.view.interval
 			l.late.Reset(l.patience())
 		}
+	}
+}
+
+// look asks for what is known beside the samples.
+func (l *loop) look() {
+	if l.status != nil {
+		l.view.origin = l.status()
 	}
 }
 
@@ -171,7 +221,7 @@ func (l *loop) handle(ev tcell.Event, ok bool) error {
 		default:
 			l.view.event(ev)
 		}
-		if l.view.quit {
+		if l.view.quit || l.view.back {
 			return nil
 		}
 		select {

@@ -39,6 +39,7 @@ type view struct {
 	sample *sample.Sample
 	latest *sample.Sample // came while paused
 	paused bool
+	origin Status // of the samples
 
 	processes  *processes
 	machines   *machines
@@ -57,6 +58,8 @@ type view struct {
 	message string
 	wrong   bool // the message is an error
 	quit    bool
+	canBack bool // q and Esc go back to where the view was opened
+	back    bool // a person has gone back
 	pasting bool
 	held    bool // the mouse button
 
@@ -87,7 +90,7 @@ type rows interface {
 
 func newView(c *Config) *view {
 	return &view{
-		version: c.Version, interval: c.Interval, actions: c.Actions,
+		version: c.Version, interval: c.Interval, actions: c.Actions, canBack: c.Back,
 		processes: newProcesses(), machines: newMachines(), b: make([]byte, 0, 256),
 	}
 }
@@ -160,7 +163,12 @@ func (v *view) draw(w, h int) {
 	case v.page == help:
 		v.text(v.helpText())
 	case v.sample == nil:
-		v.g.text(0, 0, w, "sarn top: waiting for the first sample", plain)
+		w := v.line(0, 0)
+		w.text("sarn top: waiting for the first sample", plain)
+		if v.origin.From != "" {
+			w.text(" of ", plain)
+			w.text(v.origin.From, strong)
+		}
 	case v.page == oneProcess:
 		v.text(v.processText())
 	case v.page == oneMachine:
@@ -212,10 +220,24 @@ func (v *view) status() {
 		v.g.text(v.g.text(0, y, v.g.w, "error: ", bad), y, v.g.w, v.message, bad)
 	case v.message != "":
 		v.g.text(0, y, v.g.w, v.message, strong)
+	case v.origin.Down:
+		v.downness(y)
 	case v.late > 0:
 		v.lateness(y)
 	default:
 		v.hints(y)
+	}
+}
+
+// downness says that there is no connection.
+func (v *view) downness(y int) {
+	w := v.line(0, y)
+	w.text("no connection since ", bad)
+	w.bytes(v.origin.Since.Local().AppendFormat(v.b[:0], time.TimeOnly), bad)
+	w.text(", trying again", bad)
+	if v.origin.Error != "" {
+		w.text(": ", bad)
+		w.text(v.origin.Error, plain)
 	}
 }
 
