@@ -168,7 +168,7 @@ func readToken(path string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the token: %w", err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // read only
 	const most = 4 << 10
 	text, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {

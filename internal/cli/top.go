@@ -24,6 +24,7 @@ type topFlags struct {
 	sort     string
 	filter   string
 	output   topFormat
+	hostFlags
 }
 
 // leastInterval keeps rates from being made of single ticks of the kernel's clock.
@@ -53,7 +54,10 @@ the rows of each sample under one heading. A rate that the kernel does not tell 
 			if err := t.check(cmd); err != nil {
 				return err
 			}
-			if !t.once {
+			switch {
+			case t.host != "":
+				return a.topHost(cmd.Context(), &t)
+			case !t.once:
 				return a.topLive(cmd.Context(), &t)
 			}
 			return a.topOnce(cmd.Context(), &t)
@@ -66,6 +70,7 @@ the rows of each sample under one heading. A rate that the kernel does not tell 
 	f.StringSliceVar(&t.fields, "fields", nil, "`names` of the processes' fields to print, with commas between")
 	f.StringVar(&t.sort, "sort", "cpu", "`field` to sort processes by, the largest first; memory is resident, io both disk rates")
 	f.StringVar(&t.filter, "filter", "", "only processes with this `text` in name, command, user or machine")
+	t.hostFlags.flags(cmd)
 	f.VarP(&t.output, "output", "o", "how to print: `table`, json, csv or yaml")
 	complete(cmd, "output", topFormats()...)
 	complete(cmd, "sort", append([]string{"memory", "io"}, fieldNames()...)...)
@@ -104,6 +109,10 @@ func (t *topFlags) check(cmd *cobra.Command) error {
 	switch {
 	case !t.once && changedOf(cmd, "count", "fields", "sort", "filter", "output") != "":
 		return usageError("--%s belongs to --once; the live view has keys for it", changedOf(cmd, "count", "fields", "sort", "filter", "output"))
+	case cmd.Flags().Changed("host") && t.host == "":
+		return usageError("--host names no machine")
+	case t.host == "" && t.tokenFile != "":
+		return usageError("--token-file is a token for another machine; name it with --host")
 	case t.count < 1:
 		return usageError("--count %d prints nothing; give 1 or more", t.count)
 	case t.interval < leastInterval:
@@ -140,20 +149,32 @@ func (p passes) Next(context.Context) (*sample.Sample, error) { return p.Pass() 
 
 // topLive shows this machine until somebody quits.
 func (a *app) topLive(ctx context.Context, t *topFlags) error {
-	in, ok := a.In.(*os.File)
-	out, isFile := a.Out.(*os.File)
-	if !ok || !isFile || !isTerminal(in) || !isTerminal(out) {
-		return usageError("the live view needs a terminal; without one, give --once")
+	if err := a.needsTerminal(); err != nil {
+		return err
 	}
 	c, err := collect.New(collect.Config{})
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	return term.Run(ctx, term.Config{
-		Source: passes{c}, Actions: c, Interval: t.interval, In: in, Out: out, Term: a.Getenv("TERM"),
-		NoColor: a.Getenv("NO_COLOR") != "", Version: a.version(),
-	})
+	view := a.screen()
+	view.Source, view.Actions, view.Interval = passes{c}, c, t.interval
+	return term.Run(ctx, view)
+}
+
+func (a *app) needsTerminal() error {
+	if !isTerminal(a.In) || !isTerminal(a.Out) {
+		return usageError("the live view needs a terminal; without one, give --once")
+	}
+	return nil
+}
+
+// screen is a live view's config as far as it is about the terminal, which there is:
+// see needsTerminal.
+func (a *app) screen() term.Config {
+	in, _ := a.In.(*os.File)
+	out, _ := a.Out.(*os.File)
+	return term.Config{In: in, Out: out, Term: a.Getenv("TERM"), NoColor: a.Getenv("NO_COLOR") != "", Version: a.version()}
 }
 
 // topOnce prints samples as they are taken.
@@ -166,18 +187,32 @@ func (a *app) topOnce(ctx context.Context, t *topFlags) error {
 	if _, err := c.Pass(); err != nil {
 		return err
 	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(t.interval):
+	}
+	return a.printSamples(ctx, t, c.Pass)
+}
+
+// printSamples prints as many samples as are asked for, --interval apart.
+func (a *app) printSamples(ctx context.Context, t *topFlags, next func() (*sample.Sample, error)) error {
 	tick := time.NewTicker(t.interval)
 	defer tick.Stop()
 	for n := range t.count {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
+		if n > 0 {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-tick.C:
+			}
 		}
-		s, err := c.Pass()
+		s, err := next()
 		if err != nil {
 			return err
 		}
+		s = new(*s) // a client's may be shown elsewhere too
+		s.Processes = slices.Clone(s.Processes)
 		t.pick(s)
 		escape(s)
 		if err := a.printSample(t, s, n == 0); err != nil {

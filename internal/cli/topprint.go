@@ -33,18 +33,24 @@ func escape(s *sample.Sample) {
 		s.Interfaces[i].Name = printable(s.Interfaces[i].Name)
 	}
 	for i := range s.Sensors {
-		s.Sensors[i].Chip, s.Sensors[i].Label = printable(s.Sensors[i].Chip), printable(s.Sensors[i].Label)
+		n := &s.Sensors[i]
+		n.Chip, n.Label, n.Kind = printable(n.Chip), printable(n.Label), printable(n.Kind)
+	}
+	for i := range s.Missing {
+		n := &s.Missing[i]
+		n.What, n.Why, n.Help = printable(n.What), printable(n.Why), printable(n.Help)
 	}
 	for i := range s.Machines {
 		m := &s.Machines[i]
-		m.ID, m.Name, m.By = printable(m.ID), printable(m.Name), printable(m.By)
+		m.ID, m.Name, m.By, m.State = printable(m.ID), printable(m.Name), printable(m.By), printable(m.State)
+		m.Kind = sample.MachineKind(printable(string(m.Kind)))
 		for j := range m.Interfaces {
 			m.Interfaces[j] = printable(m.Interfaces[j])
 		}
 	}
 	for i := range s.Processes {
 		p := &s.Processes[i]
-		p.User, p.Name, p.Command, p.Machine = printable(p.User), printable(p.Name), printable(p.Command), printable(p.Machine)
+		p.User, p.Name, p.Command, p.Machine, p.State = printable(p.User), printable(p.Name), printable(p.Command), printable(p.Machine), printable(p.State)
 	}
 }
 

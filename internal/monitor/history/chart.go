@@ -47,6 +47,22 @@ func (v Values) MarshalJSON() ([]byte, error) {
 	return append(out, ']'), nil
 }
 
+// UnmarshalJSON reads what MarshalJSON writes.
+func (v *Values) UnmarshalJSON(text []byte) error {
+	var read []*float64
+	if err := json.Unmarshal(text, &read); err != nil {
+		return err
+	}
+	*v = make(Values, len(read))
+	for i, x := range read {
+		(*v)[i] = math.NaN()
+		if x != nil {
+			(*v)[i] = *x
+		}
+	}
+	return nil
+}
+
 const mostPoints = 100_000
 
 // Any stands for the name of an item: disks[*].busy is that of the busiest disk in each

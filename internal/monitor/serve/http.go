@@ -14,6 +14,7 @@ import (
 func (s *Server) handler() http.Handler {
 	inside := http.NewServeMux()
 	inside.HandleFunc("GET /api/v1/sample", s.sample)
+	inside.HandleFunc("GET /api/v1/summary", s.summary)
 	inside.HandleFunc("GET /api/v1/stream", s.stream)
 	inside.HandleFunc("GET /api/v1/alerts", s.alerts)
 	inside.HandleFunc("GET /api/v1/history", s.historyBounds)
@@ -53,6 +54,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		case r.Method != http.MethodPost && (r.ContentLength != 0 || len(r.TransferEncoding) > 0):
 			h.Set("Connection", "close") // nobody reads it to its end
 			refuse(w, http.StatusBadRequest, "a %s here has no body", r.Method)
+		case strings.Contains(r.URL.Path, "/.."): // written with %2e
+			nothing(w, r)
 		default:
 			next.ServeHTTP(w, r)
 		}

@@ -20,6 +20,7 @@ type frame struct {
 	whole  *event
 	delta  *event        // from the frame before; nil for the first
 	alerts *event        // nil if nobody watches
+	short  *event        // the summary
 	done   chan struct{} // closed when there is a newer frame
 }
 
@@ -45,6 +46,7 @@ func (h *hub) publish(s *sample.Sample, alerts func() any) {
 	if alerts != nil {
 		f.alerts = newEvent("alerts", f.number, alerts)
 	}
+	f.short = newEvent("summary", f.number, func() any { return summary(s, alerts) })
 	h.latest.Store(f)
 	if before == nil {
 		close(h.first)

@@ -1,0 +1,248 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/mdns"
+
+	"sarn/internal/monitor/remote"
+)
+
+const (
+	// service is the monitor's among those of RFC 6763.
+	service = "_sarn-monitor._tcp"
+	domain  = "local."
+	// Questions are asked so often, and answers are awaited so long.
+	askEvery = 15 * time.Second
+	askFor   = 2 * time.Second
+	// Who has not answered so many questions in a row is gone.
+	mostMissed = 4
+	// mostFound is how many hosts are taken from the network's answers.
+	mostFound = 500
+)
+
+// MDNS finds hosts that answer to multicast DNS. Anybody on the network may answer: that
+// a host is what it says, only its certificate can show. So the token is shown to none
+// unless CA says whose certificates count.
+type MDNS struct {
+	// Interface is where to ask; empty is the one that leads elsewhere.
+	Interface string
+	// Config is how to identify to those that are found; Address and Names are not used.
+	Config remote.Config
+}
+
+// String implements Finder.
+func (m *MDNS) String() string { return "mDNS" }
+
+// Find implements Finder.
+func (m *MDNS) Find(ctx context.Context, tell func([]Host, error)) {
+	known := map[string]*answered{}
+	for {
+		hosts, err := m.ask(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		for name, k := range known {
+			if k.missed++; k.missed >= mostMissed {
+				delete(known, name)
+			}
+		}
+		for _, h := range hosts {
+			if known[h.Name] != nil || len(known) < mostFound {
+				known[h.Name] = &answered{host: h}
+			}
+		}
+		all := make([]Host, 0, len(known))
+		for _, k := range known {
+			all = append(all, k.host)
+		}
+		tell(all, err)
+		again := time.NewTimer(askEvery)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			return
+		}
+	}
+}
+
+type answered struct {
+	host   Host
+	missed int
+}
+
+// ask asks once.
+func (m *MDNS) ask(ctx context.Context) ([]Host, error) {
+	on, err := outward(m.Interface)
+	if err != nil {
+		return nil, err
+	}
+	// The library goes on changing what it has handed out until it returns.
+	entries := make(chan *mdns.ServiceEntry, mostFound)
+	err = mdns.QueryContext(ctx, &mdns.QueryParam{Service: service, Domain: strings.Trim(domain, "."), Timeout: askFor, Interface: on,
+		Entries: entries, DisableIPv6: true, Logger: log.New(io.Discard, "", 0)})
+	if err != nil {
+		return nil, fmt.Errorf("ask on %s: %w", on.Name, err)
+	}
+	close(entries)
+	var hosts []Host
+	for e := range entries {
+		if h, ok := m.host(e); ok {
+			hosts = append(hosts, h)
+		}
+	}
+	return hosts, nil
+}
+
+// host is the one that has answered.
+func (m *MDNS) host(e *mdns.ServiceEntry) (Host, bool) {
+	name, ours := strings.CutSuffix(strings.TrimSuffix(e.Name, "."), "."+service+"."+strings.Trim(domain, "."))
+	address, ok := netip.AddrFromSlice(e.AddrV4.To4())
+	if !ours || !ok || e.Port < 1 || e.Port > 65535 || !nameRE.MatchString(name) || address.IsLoopback() || address.IsMulticast() || address.IsUnspecified() {
+		return Host{}, false
+	}
+	h := Host{Name: name, Config: m.Config}
+	h.Address = "https://" + netip.AddrPortFrom(address, uint16(e.Port)).String()
+	h.Names = []string{name}
+	if h.CA == "" {
+		h.Token = ""
+	}
+	return h, true
+}
+
+// Announcement is what Announce tells others.
+type Announcement struct {
+	Name      string // of this machine
+	Listen    string // HOST:PORT, where its monitor does
+	Interface string // where to answer; empty is the one of Listen, or that leads elsewhere
+}
+
+// Announce answers questions of multicast DNS for monitors until ctx ends.
+func Announce(ctx context.Context, a Announcement) error {
+	host, port, err := net.SplitHostPort(a.Listen)
+	if err != nil {
+		return fmt.Errorf("announce %s: %w", a.Listen, err)
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		return fmt.Errorf("announce port %s: %w", port, err)
+	}
+	on, addresses, err := a.where(host)
+	if err != nil {
+		return err
+	}
+	zone, err := mdns.NewMDNSService(a.Name, service, domain, a.Name+"."+domain, number, addresses, []string{"path=/"})
+	if err != nil {
+		return fmt.Errorf("announce %s: %w", a.Name, err)
+	}
+	server, err := mdns.NewServer(&mdns.Config{Zone: zone, Iface: on, Logger: log.New(io.Discard, "", 0)})
+	if err != nil {
+		return fmt.Errorf("answer to multicast DNS on %s: %w", on.Name, err)
+	}
+	<-ctx.Done()
+	return server.Shutdown()
+}
+
+// where is on which interface to answer, and with which addresses.
+func (a *Announcement) where(host string) (*net.Interface, []net.IP, error) {
+	ip := net.ParseIP(host)
+	if host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil, nil, fmt.Errorf("%s is this machine alone: nobody who is told of it could come; listen on an address that others reach", a.Listen)
+	}
+	if ip == nil || ip.IsUnspecified() {
+		on, err := outward(a.Interface)
+		if err != nil {
+			return nil, nil, err
+		}
+		return on, ipv4Of(on), nil
+	}
+	if ip.To4() == nil {
+		return nil, nil, fmt.Errorf("%s is announced by IPv4 alone: listen on an IPv4 address", a.Listen)
+	}
+	all, err := net.Interfaces()
+	if err != nil {
+		return nil, nil, fmt.Errorf("list the interfaces: %w", err)
+	}
+	for i := range all {
+		if slices.ContainsFunc(ipv4Of(&all[i]), ip.Equal) && (a.Interface == "" || a.Interface == all[i].Name) {
+			return &all[i], []net.IP{ip}, nil
+		}
+	}
+	return nil, nil, fmt.Errorf("no interface %shas the address %s", strings.TrimLeft(a.Interface+" ", " "), host)
+}
+
+// outward is the interface of that name, or the one that leads to other networks, or, if
+// none does, the only one that there is besides the loopback. One with machines behind
+// it, such as a bridge of VMs, is only asked if it is named.
+func outward(name string) (*net.Interface, error) {
+	if name != "" {
+		on, err := net.InterfaceByName(name)
+		if err != nil {
+			return nil, fmt.Errorf("there is no interface %s", name)
+		}
+		return on, nil
+	}
+	all, err := net.Interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("list the interfaces: %w", err)
+	}
+	from := source()
+	var others []*net.Interface
+	for i := range all {
+		on := &all[i]
+		addresses := ipv4Of(on)
+		if on.Flags&net.FlagUp == 0 || on.Flags&net.FlagMulticast == 0 || on.Flags&net.FlagLoopback != 0 || len(addresses) == 0 {
+			continue
+		}
+		if from != nil && slices.ContainsFunc(addresses, from.Equal) {
+			return on, nil
+		}
+		others = append(others, on)
+	}
+	if len(others) == 1 {
+		return others[0], nil
+	}
+	if len(others) == 0 {
+		return nil, errors.New("no interface can carry multicast DNS: none is up with an IPv4 address")
+	}
+	return nil, errors.New("several interfaces could carry multicast DNS, and none has the default route; name one: --mdns=INTERFACE")
+}
+
+// source is the address that this machine has towards others, nil without a route. No
+// packet is sent.
+func source() net.IP {
+	c, err := net.Dial("udp4", "192.0.2.1:9") // RFC 5737: nobody's
+	if err != nil {
+		return nil
+	}
+	defer c.Close()
+	if a, ok := c.LocalAddr().(*net.UDPAddr); ok {
+		return a.IP
+	}
+	return nil
+}
+
+func ipv4Of(on *net.Interface) []net.IP {
+	addresses, err := on.Addrs()
+	if err != nil {
+		return nil
+	}
+	var all []net.IP
+	for _, a := range addresses {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil {
+			all = append(all, n.IP.To4())
+		}
+	}
+	return all
+}
