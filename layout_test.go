@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"bench/chart":          {"internal/graph"},
 	"examples/bench/hello": {},
 	"bench/fleet":          {"internal/api", "internal/graph", "internal/intent", "internal/netstate"},
+	"bench/monitor":        {"internal/graph", "internal/monitor/history", "internal/monitor/sample"},
 	"internal/cli": {
 		"internal/agent", "internal/api", "internal/compile", "internal/controller", "internal/daemon", "internal/doctor",
 		"internal/bench/compare", "internal/bench/load", "internal/bench/netload", "internal/bench/report",
@@ -79,6 +80,7 @@ var onlyIn = map[string][]string{
 	"github.com/spf13/":               {"internal/cli"},
 	"github.com/rogpeppe/go-internal": {}, // tests alone
 	"github.com/wneessen/go-mail":     {"internal/monitor/alert"},
+	"github.com/cilium/ebpf":          {"internal/monitor/collect"},
 	"github.com/klauspost/compress":   {"internal/monitor/history"},
 	"github.com/prometheus/":          {"internal/monitor/serve"},
 	"pgregory.net/rapid":              {"internal/netstate/netstatetest"},

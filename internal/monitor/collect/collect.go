@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -17,7 +18,19 @@ type Config struct {
 	// Descriptors is how many descriptors of processes to keep open at most, 0 for half
 	// of what RLIMIT_NOFILE allows. Processes beyond are opened and closed in each pass.
 	Descriptors int
+	// Reader says how to read processes; empty for BPF where the kernel lets this user,
+	// and files otherwise.
+	Reader Reader
 }
+
+// Reader is how processes are read.
+type Reader string
+
+// The readers.
+const (
+	BPF   Reader = "bpf"
+	Files Reader = "proc"
+)
 
 // Collector reads one machine, pass by pass. It is for one goroutine.
 type Collector struct {
@@ -37,6 +50,10 @@ type Collector struct {
 
 	users     users
 	processes map[int]*process
+	live      []*process // in this pass, by PID
+	bpf       *bpf       // nil if processes are read from files
+	noBPF     error      // why
+	met       []*process // by BPF in this pass
 	readDenied,
 	fdsDenied int // in this pass: how many processes did not let us
 
@@ -82,11 +99,31 @@ func New(conf Config) (*Collector, error) {
 		c.Close()
 		return nil, err
 	}
+	if err := c.choose(conf.Reader); err != nil {
+		c.Close()
+		return nil, err
+	}
 	c.links = newLinks()
 	c.mounts = newMounts(c.proc)
 	c.sensors = newSensors(c.sys)
 	c.machines = newMachines(c.proc)
 	return c, nil
+}
+
+// choose loads the BPF programs, unless files are asked for.
+func (c *Collector) choose(reader Reader) error {
+	c.host.Reader = string(Files)
+	if reader == Files {
+		c.noBPF = errors.New("it was not asked for")
+		return nil
+	}
+	if c.bpf, c.noBPF = newBPF(c.proc); c.noBPF == nil {
+		c.host.Reader = string(BPF)
+	}
+	if reader == BPF {
+		return c.noBPF
+	}
+	return nil
 }
 
 // Close gives back all descriptors and ends the goroutines, but for those that a dead
@@ -95,6 +132,9 @@ func (c *Collector) Close() {
 	c.dir.close()
 	for _, p := range c.processes {
 		c.forget(p)
+	}
+	if c.bpf != nil {
+		c.bpf.close()
 	}
 	c.files.close()
 	c.links.close()

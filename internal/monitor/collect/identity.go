@@ -2,11 +2,14 @@ package collect
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
 	"sarn/internal/monitor/sample"
@@ -145,7 +148,10 @@ func (u *users) name(uid uint32) string {
 
 // missing says what this user does not see, and what would help.
 func (c *Collector) missing(s *sample.Sample) []sample.Missing {
-	list := []sample.Missing{{What: "network rates of processes", Why: "/proc counts traffic by interface, not by process"}}
+	var list []sample.Missing
+	if m := c.missingBPF(); m.What != "" {
+		list = append(list, m)
+	}
 	if c.readDenied > 0 {
 		list = append(list, denied("disk rates", c.readDenied, "processes"))
 	}
@@ -164,6 +170,29 @@ func denied(what string, count int, of string) sample.Missing {
 	m := sample.Missing{What: what + " (" + of + ": " + strconv.Itoa(count) + ")", Why: "other users' are not shown to this one", Help: "run as root"}
 	if os.Geteuid() == 0 {
 		m.Why, m.Help = "the kernel protects them even from this root", ""
+	}
+	return m
+}
+
+// missingBPF says what there is not as BPF is not there.
+func (c *Collector) missingBPF() sample.Missing {
+	m := sample.Missing{What: "network rates of processes"}
+	err := c.noBPF
+	if c.bpf != nil {
+		err = c.bpf.noSockets
+	}
+	switch {
+	case err == nil:
+		return sample.Missing{}
+	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
+		m.Why, m.Help = "BPF programs count them, and the kernel does not let this user load any", "run as root"
+		if os.Geteuid() == 0 {
+			m.Help = "give it CAP_BPF and CAP_PERFMON"
+		}
+	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, btf.ErrNotFound):
+		m.Why, m.Help = "BPF programs count them, and this kernel has not what they need", "Linux 5.11 or newer with CONFIG_DEBUG_INFO_BTF"
+	default:
+		m.Why = "BPF programs count them, and there are none: " + err.Error()
 	}
 	return m
 }

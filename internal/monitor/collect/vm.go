@@ -27,7 +27,7 @@ type vm struct {
 type vcpu struct {
 	number, tid int
 	fd          int // of its stat, -1 if none is kept
-	ticks       uint64
+	used        uint64
 	first       bool
 }
 
@@ -110,13 +110,13 @@ func (c *Collector) readVCPU(pid int, t *vcpu) float64 {
 	if !ok {
 		return 0
 	}
-	before := t.ticks
-	t.ticks = now.ticks
+	before := t.used
+	t.used = now.used
 	if t.first {
 		t.first = false
 		return 0
 	}
-	return c.per(before, now.ticks) / ticksPerSecond
+	return c.per(before, now.used) / 1e9
 }
 
 // findVCPUs looks through the threads for those that QEMU names after virtual CPUs.
