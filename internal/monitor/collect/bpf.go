@@ -75,7 +75,9 @@ func newBPF(proc string) (*bpf, error) {
 }
 
 func (b *bpf) load(spec *ebpf.CollectionSpec) error {
-	// First, as who may not do this is told so at once.
+	if err := allowed(); err != nil {
+		return err
+	}
 	sockets, err := ebpf.NewMap(spec.Maps["sockets"])
 	if err != nil {
 		return fmt.Errorf("create a BPF map: %w", err)
@@ -104,6 +106,20 @@ func (b *bpf) load(spec *ebpf.CollectionSpec) error {
 		return fmt.Errorf("attach the BPF iterator: %w", err)
 	}
 	b.noSockets = b.countSockets(one)
+	return nil
+}
+
+// allowed asks whether this user may load BPF programs at all, with types that are none.
+func allowed() error {
+	const load = 18 // BPF_BTF_LOAD of include/uapi/linux/bpf.h
+	var none [32]byte
+	_, _, errno := unix.Syscall(unix.SYS_BPF, load, uintptr(unsafe.Pointer(&none)), unsafe.Sizeof(none))
+	switch errno {
+	case unix.EPERM, unix.EACCES:
+		return errno
+	case unix.ENOSYS:
+		return ebpf.ErrNotSupported
+	}
 	return nil
 }
 

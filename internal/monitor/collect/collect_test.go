@@ -16,7 +16,13 @@ import (
 	"sarn/internal/netnstest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if kind := os.Getenv(aHelper); kind != "" {
+		help(kind)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func newCollector(t testing.TB, conf Config) *Collector {
 	t.Helper()

@@ -18,23 +18,6 @@ import (
 // longest is how much of a command a sample has, in bytes.
 const longest = 4096
 
-// sameName compares a name with that of stat, where the kernel escapes newlines and
-// backslashes: proc_task_name in fs/proc/array.c.
-func sameName(name string, escaped []byte) bool {
-	if bytes.IndexByte(escaped, '\\') < 0 {
-		return name == string(escaped)
-	}
-	return name == realName(escaped)
-}
-
-func realName(escaped []byte) string {
-	s := string(escaped)
-	if strings.IndexByte(s, '\\') < 0 {
-		return s
-	}
-	return strings.NewReplacer(`\\`, `\`, `\n`, "\n").Replace(s)
-}
-
 // identify reads who a process is: its command, its user, its cgroup, and with those
 // whether it runs a VM or belongs to a container.
 func (c *Collector) identify(p *process) {
@@ -190,7 +173,7 @@ func (c *Collector) missingBPF() sample.Missing {
 			m.Help = "give it CAP_BPF and CAP_PERFMON"
 		}
 	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, btf.ErrNotFound):
-		m.Why, m.Help = "BPF programs count them, and this kernel has not what they need", "Linux 5.11 or newer with CONFIG_DEBUG_INFO_BTF"
+		m.Why, m.Help = "BPF programs count them, and this kernel has not what they need", "Linux 5.12 or newer with CONFIG_DEBUG_INFO_BTF"
 	default:
 		m.Why = "BPF programs count them, and there are none: " + err.Error()
 	}

@@ -109,6 +109,15 @@ func count(t *sample.Tasks, s stat) {
 	}
 }
 
+// rename reports whether the name is another one.
+func (p *process) rename(name []byte) bool {
+	if p.name == string(name) {
+		return false
+	}
+	p.name = string(name)
+	return true
+}
+
 // update takes what this pass has read of a process.
 func (c *Collector) update(p *process, now stat, renamed bool) {
 	before := p.stat

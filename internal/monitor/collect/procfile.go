@@ -140,11 +140,7 @@ func (c *Collector) readProcess(pid int) *process {
 		c.forget(p)
 		return c.readProcess(pid)
 	}
-	renamed := !sameName(p.name, name)
-	if renamed {
-		p.name = realName(name)
-	}
-	c.update(p, now, renamed)
+	c.update(p, now, p.rename(name))
 	c.readIO(p)
 	p.netRate = unknown
 	return p
