@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -52,6 +53,12 @@ const aHelper = "SARN_COLLECT_HELPER"
 // helper starts this binary as such a process, and waits until it has done what it does.
 func helper(t testing.TB, kind string) *assistant {
 	t.Helper()
+	return helperIn(t, kind, 0)
+}
+
+// helperIn starts it in new namespaces.
+func helperIn(t testing.TB, kind string, namespaces uintptr) *assistant {
+	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -66,6 +73,7 @@ func helper(t testing.TB, kind string) *assistant {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: namespaces}
 	launch(t, cmd)
 	a := &assistant{cmd.Process.Pid, stdin, out}
 	a.ready(t)
@@ -116,6 +124,10 @@ func help(kind string) {
 		if err := os.WriteFile("/proc/self/comm", []byte("a) R \\n\n(b"), 0); err != nil {
 			panic(err)
 		}
+	case "talk":
+		fmt.Println("ready")
+		told()
+		talk()
 	case "ending":
 		fmt.Println("ready")
 		told()
