@@ -185,7 +185,9 @@ func motley(t *testing.T) map[int]string {
 	states := map[int]string{}
 	add := func(pid int, state string) int { states[pid] = state; return pid }
 	add(start(t, "sleep", "1000").Process.Pid, "S")
-	add(start(t, "nice", "-n", "7", "sleep", "1000").Process.Pid, "S")
+	if err := unix.Setpriority(unix.PRIO_PROCESS, add(start(t, "sleep", "1000").Process.Pid, "S"), 7); err != nil {
+		t.Fatal(err)
+	}
 	stopped := start(t, "sleep", "1000")
 	if err := stopped.Process.Signal(unix.SIGSTOP); err != nil {
 		t.Fatal(err)
