@@ -128,7 +128,7 @@ func allowed() error {
 func (b *bpf) countSockets(one func(string) (*ebpf.Program, error)) error {
 	names := []string{"sock_send_length", "sock_recv_length"}
 	err := b.attach(one, names[0])
-	if errors.Is(err, btf.ErrNotFound) {
+	if lacks(err) {
 		names = []string{"inet_sendmsg", "inet_recvmsg", "inet6_sendmsg", "inet6_recvmsg", "inet_sendpage"}
 		err = b.attach(one, names[0])
 	}
@@ -137,11 +137,16 @@ func (b *bpf) countSockets(one func(string) (*ebpf.Program, error)) error {
 			return err
 		}
 		// A kernel without IPv6 has nothing to count there.
-		if err = b.attach(one, name); errors.Is(err, btf.ErrNotFound) {
+		if err = b.attach(one, name); lacks(err) {
 			err = nil
 		}
 	}
 	return err
+}
+
+// lacks reports whether the kernel has not what a program needs.
+func lacks(err error) bool {
+	return errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, btf.ErrNotFound)
 }
 
 func (b *bpf) attach(one func(string) (*ebpf.Program, error), name string) error {

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
 	"sarn/internal/monitor/sample"
@@ -172,7 +170,7 @@ func (c *Collector) missingBPF() sample.Missing {
 		if os.Geteuid() == 0 {
 			m.Help = "give it CAP_BPF and CAP_PERFMON"
 		}
-	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, btf.ErrNotFound):
+	case lacks(err):
 		m.Why, m.Help = "BPF programs count them, and this kernel has not what they need", "Linux 5.12 or newer with CONFIG_DEBUG_INFO_BTF"
 	default:
 		m.Why = "BPF programs count them, and there are none: " + err.Error()

@@ -113,7 +113,7 @@ func TestBytesOfSockets(t *testing.T) {
 				t.Errorf("afterwards: %+v", p)
 			}
 			if len(s.Missing) > 0 && strings.Contains(s.Missing[0].What, "network rates") {
-				t.Errorf("missing %+v", s.Missing)
+				t.Errorf("missing %+v: %v", s.Missing, c.bpf.noSockets)
 			}
 		}
 	})
