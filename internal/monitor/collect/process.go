@@ -157,7 +157,8 @@ func (c *Collector) update(p *process, now stat, renamed bool) {
 		p.start = c.startOf(now)
 	}
 	// A young process may run another program or become another user under the same name.
-	if renamed || p.age < 3 || c.lookAgain(p) {
+	young := p.age < 3 && now.start+3*ticksPerSecond > c.began
+	if p.age == 0 || renamed || young || c.lookAgain(p) {
 		c.identify(p)
 	}
 	if p.age == 0 && !c.newborn(p) {
