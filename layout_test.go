@@ -58,7 +58,7 @@ var mayImport = map[string][]string{
 	"internal/monitor/serve":   {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
 	"internal/monitor/web":     {},
 	"internal/monitor/remote":  {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
-	"internal/monitor/fleet":   {"internal/monitor/remote", "internal/monitor/sample", "internal/problem"},
+	"internal/monitor/fleet":   {"internal/monitor/remote", "internal/monitor/sample", "internal/problem", "internal/strict"},
 
 	"internal/daemon":  {},
 	"internal/graph":   {},
