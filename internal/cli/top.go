@@ -83,6 +83,11 @@ docs/monitor-hosts.md.`,
 			return a.topOnce(cmd.Context(), &t)
 		},
 	}
+	t.flags(cmd)
+	return cmd
+}
+
+func (t *topFlags) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.BoolVar(&t.once, "once", false, "print and end")
 	f.IntVar(&t.count, "count", 1, "print this `many` samples")
@@ -97,7 +102,6 @@ docs/monitor-hosts.md.`,
 	complete(cmd, "output", topFormats()...)
 	complete(cmd, "sort", append([]string{"memory", "io"}, fieldNames()...)...)
 	complete(cmd, "fields", fieldNames()...)
-	return cmd
 }
 
 // topFormat is the value of --output of top, which knows CSV too.

@@ -16,7 +16,8 @@ import (
 	"sarn/internal/problem"
 )
 
-// listed is a host as a file has it. Paths are from where the file is.
+// listed is a host as a file has it, or what all hosts have that do not say otherwise.
+// Paths are from where the file is.
 type listed struct {
 	Name      string `yaml:"name"`
 	Address   string `yaml:"address"`
@@ -24,12 +25,6 @@ type listed struct {
 	CA        string `yaml:"tls_ca"`
 	Cert      string `yaml:"tls_cert"`
 	Key       string `yaml:"tls_key"`
-}
-
-// list is a file of hosts. What a host does not say itself is as in Defaults.
-type list struct {
-	Defaults listed   `yaml:"defaults"`
-	Hosts    []listed `yaml:"hosts"`
 }
 
 // mostFile is the size of a file of hosts, in bytes.

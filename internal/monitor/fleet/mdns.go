@@ -268,7 +268,7 @@ func source() net.IP {
 	if err != nil {
 		return nil
 	}
-	defer c.Close()
+	defer c.Close() //nolint:errcheck // nothing was sent
 	if a, ok := c.LocalAddr().(*net.UDPAddr); ok {
 		return a.IP
 	}
