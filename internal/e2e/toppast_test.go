@@ -58,7 +58,7 @@ func (p *pane) shows(texts ...string) string {
 
 const watchSpike = `
 rules:
-  - {name: spike, of: process, value: cpu, match: {command: "*spikemaker*"}, warning: 50%}
+  - {name: spike, of: process, value: cpu, match: {command: "*spikemaker*"}, warning: 50%, for: 0s, clear_for: 0s}
 `
 
 // TestTopPast: a monitor sees a spike and an alert while nobody looks. Afterwards sarn top
