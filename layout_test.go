@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"internal/cli": {
 		"internal/agent", "internal/api", "internal/compile", "internal/controller", "internal/daemon", "internal/doctor",
 		"internal/bench/compare", "internal/bench/load", "internal/bench/netload", "internal/bench/report",
-		"internal/monitor/alert", "internal/monitor/collect", "internal/monitor/fleet", "internal/monitor/history", "internal/monitor/remote", "internal/monitor/sample", "internal/monitor/serve", "internal/monitor/term",
+		"internal/monitor/alert", "internal/monitor/collect", "internal/monitor/fleet", "internal/monitor/history", "internal/monitor/remote", "internal/monitor/sample", "internal/monitor/serve", "internal/monitor/term", "internal/monitor/web",
 		"internal/intent", "internal/kernel", "internal/lab", "internal/netstate", "internal/pki", "internal/reach", "internal/store",
 	},
 
@@ -58,6 +58,8 @@ var mayImport = map[string][]string{
 	"internal/monitor/remote":  {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
 	"internal/monitor/fleet":   {"internal/monitor/remote", "internal/monitor/sample", "internal/problem"},
 
+	"internal/monitor/web": {},
+
 	"internal/daemon":  {},
 	"internal/graph":   {},
 	"internal/problem": {},
@@ -77,6 +79,7 @@ var onlyIn = map[string][]string{
 	"github.com/danielgtaylor/huma":   {"internal/controller"},
 	"github.com/spf13/":               {"internal/cli"},
 	"github.com/rogpeppe/go-internal": {}, // tests alone
+	"github.com/chromedp/":            {}, // tests alone
 	"github.com/wneessen/go-mail":     {"internal/monitor/alert"},
 	"github.com/klauspost/compress":   {"internal/monitor/history"},
 	"github.com/prometheus/":          {"internal/monitor/serve"},
