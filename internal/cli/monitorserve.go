@@ -135,6 +135,7 @@ func (a *app) monitorServe(cmd *cobra.Command, m *monitorFlags) error {
 	if err != nil {
 		return err
 	}
+	spareMemory(a.Getenv)
 	defer onHangup(cmd.Context(), box.reload)()
 	return errors.Join(daemon.Run(cmd.Context(), log, a.Getenv("NOTIFY_SOCKET"), box), box.Close())
 }
