@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"internal/cli": {
 		"internal/agent", "internal/api", "internal/compile", "internal/controller", "internal/daemon", "internal/doctor",
 		"internal/bench/compare", "internal/bench/load", "internal/bench/netload", "internal/bench/report",
-		"internal/monitor/alert", "internal/monitor/collect", "internal/monitor/history", "internal/monitor/remote", "internal/monitor/sample", "internal/monitor/serve", "internal/monitor/term",
+		"internal/monitor/alert", "internal/monitor/collect", "internal/monitor/fleet", "internal/monitor/history", "internal/monitor/remote", "internal/monitor/sample", "internal/monitor/serve", "internal/monitor/term",
 		"internal/intent", "internal/kernel", "internal/lab", "internal/netstate", "internal/pki", "internal/reach", "internal/store",
 	},
 
@@ -46,14 +46,14 @@ var mayImport = map[string][]string{
 
 	"internal/bench/http1":   {},
 	"internal/bench/load":    {"internal/bench/http1"},
-	"internal/bench/compare": {"internal/bench/load", "internal/problem"},
+	"internal/bench/compare": {"internal/bench/load", "internal/problem", "internal/strict"},
 	"internal/bench/report":  {"internal/bench/compare", "internal/bench/load", "internal/graph"},
 	"internal/bench/netload": {},
 
 	"internal/monitor/sample":  {},
 	"internal/monitor/collect": {"internal/monitor/sample"},
 	"internal/monitor/history": {"internal/monitor/sample"},
-	"internal/monitor/alert":   {"internal/monitor/sample", "internal/problem"},
+	"internal/monitor/alert":   {"internal/monitor/sample", "internal/problem", "internal/strict"},
 	"internal/monitor/term":    {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
 	"internal/monitor/serve":   {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
 	"internal/monitor/remote":  {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
@@ -62,6 +62,7 @@ var mayImport = map[string][]string{
 	"internal/daemon":  {},
 	"internal/graph":   {},
 	"internal/problem": {},
+	"internal/strict":  {"internal/problem"},
 	"internal/pki":     {},
 
 	// What tests are made of.

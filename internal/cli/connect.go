@@ -26,6 +26,7 @@ the files; ` + "`sarn pki`" + ` makes them.
 Environment variables:
 
   SARN_SERVER         see above
+  SARN_MONITOR_TOKEN  token of a monitor, for ` + "`sarn top --host`" + ` and --browse
   SARN_RUN_DIR        where local sockets are (default /run/sarn)
   SARN_GUEST_KERNEL   directory of an unpacked kernel package, for a lab's VMs of the kind qemu
   XDG_CONFIG_HOME     contexts are in sarn/config.yaml below it (default ~/.config)
@@ -50,6 +51,10 @@ func (a *app) connect() (*api.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	return a.connectTo(c)
+}
+
+func (a *app) connectTo(c choice) (*api.Client, error) {
 	a.target.chosen = c
 	client, err := api.New(c.endpoint)
 	if err != nil {

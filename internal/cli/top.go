@@ -24,7 +24,10 @@ type topFlags struct {
 	sort     string
 	filter   string
 	output   topFormat
+	browse   bool
 	hostFlags
+	fleetFlags
+	stateFlags
 }
 
 // leastInterval keeps rates from being made of single ticks of the kernel's clock.
@@ -33,7 +36,7 @@ const leastInterval = 100 * time.Millisecond
 func (a *app) topCommand() *cobra.Command {
 	var t topFlags
 	cmd := &cobra.Command{
-		Use:   "top",
+		Use:   "top [--host ADDRESS | --browse [FILE]]",
 		Short: "Show what this machine, its VMs, containers and processes do",
 		Long: `Shows CPUs, memory, disks, file systems, network, VMs, containers and processes of this
 machine. It needs no configuration and no root; what root would add, it says.
@@ -43,19 +46,42 @@ Without --once it is a live view: ? shows the keys, q ends it.
 With --once it reads twice, --interval apart so that there are rates, prints and ends.
 With --count it goes on: JSON is then one sample a line, YAML one document a sample, CSV
 the rows of each sample under one heading. A rate that the kernel does not tell is -1.
---fields, --sort and --filter are about processes.`,
+--fields, --sort and --filter are about processes.
+
+<- goes back in time: to what the monitor of this machine keeps in --state, if this user
+may read it, else to what the view itself has seen.
+
+With --host it shows another machine, on which ` + "`sarn monitor serve`" + ` runs. The token that
+it may want is in --token-file, or in the environment as ` + monitorTokenVariable + `.
+
+With --browse it lists many machines with what they do; Enter opens one, q or Esc comes
+back. The file of hosts is by default hosts.yaml beside the contexts; its form is in
+docs/monitor-hosts.md.`,
 		Example: `  sarn top
+  sarn top --alerts alerts.yaml
   sarn top --once
   sarn top --once --sort memory --filter qemu
   sarn top --once -o csv --fields time,pid,name,cpu --count 3 --interval 500ms
-  sarn top --once -o json`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+  sarn top --once -o json
+  sarn top --host hyper1 --tls-ca ca.crt --token-file token
+  sarn top --browse hosts.yaml
+  sarn top --browse --nodes --once -o csv`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if !t.browse {
+				return noArgs(cmd, args)
+			}
+			return cobra.MaximumNArgs(1)(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			t.file = strings.Join(args, "")
+			t.stateGiven = cmd.Flags().Changed("state")
 			if err := t.check(cmd); err != nil {
 				return err
 			}
 			switch {
-			case t.host != "":
+			case t.browse:
+				return a.topBrowse(cmd.Context(), &t)
+			case len(t.hosts) > 0:
 				return a.topHost(cmd.Context(), &t)
 			case !t.once:
 				return a.topLive(cmd.Context(), &t)
@@ -63,6 +89,11 @@ the rows of each sample under one heading. A rate that the kernel does not tell 
 			return a.topOnce(cmd.Context(), &t)
 		},
 	}
+	a.topFlags(cmd, &t)
+	return cmd
+}
+
+func (a *app) topFlags(cmd *cobra.Command, t *topFlags) {
 	f := cmd.Flags()
 	f.BoolVar(&t.once, "once", false, "print and end")
 	f.IntVar(&t.count, "count", 1, "print this `many` samples")
@@ -71,11 +102,13 @@ the rows of each sample under one heading. A rate that the kernel does not tell 
 	f.StringVar(&t.sort, "sort", "cpu", "`field` to sort processes by, the largest first; memory is resident, io both disk rates")
 	f.StringVar(&t.filter, "filter", "", "only processes with this `text` in name, command, user or machine")
 	t.hostFlags.flags(cmd)
+	f.BoolVar(&t.browse, "browse", false, "list many machines: those of a FILE of hosts, of --host, --nodes and --mdns")
+	t.fleetFlags.flags(cmd)
+	t.stateFlags.flags(cmd, a.stateDir())
 	f.VarP(&t.output, "output", "o", "how to print: `table`, json, csv or yaml")
 	complete(cmd, "output", topFormats()...)
 	complete(cmd, "sort", append([]string{"memory", "io"}, fieldNames()...)...)
 	complete(cmd, "fields", fieldNames()...)
-	return cmd
 }
 
 // topFormat is the value of --output of top, which knows CSV too.
@@ -109,9 +142,17 @@ func (t *topFlags) check(cmd *cobra.Command) error {
 	switch {
 	case !t.once && changedOf(cmd, "count", "fields", "sort", "filter", "output") != "":
 		return usageError("--%s belongs to --once; the live view has keys for it", changedOf(cmd, "count", "fields", "sort", "filter", "output"))
-	case cmd.Flags().Changed("host") && t.host == "":
+	case (t.once || t.browse || len(t.hosts) > 0) && changedOf(cmd, "state", "alerts") != "":
+		return usageError("--%s belongs to the live view of this machine", changedOf(cmd, "state", "alerts"))
+	case slices.Contains(t.hosts, ""):
 		return usageError("--host names no machine")
-	case t.host == "" && t.tokenFile != "":
+	case !t.browse && len(t.hosts) > 1:
+		return usageError("the view is of one machine: give one --host, or --browse for a list of them")
+	case !t.browse && changedOf(cmd, "nodes", "mdns") != "":
+		return usageError("--%s belongs to --browse", changedOf(cmd, "nodes", "mdns"))
+	case t.browse && changedOf(cmd, "count", "fields", "sort", "filter") != "":
+		return usageError("--%s is about the processes of one machine, not about --browse", changedOf(cmd, "count", "fields", "sort", "filter"))
+	case !t.browse && len(t.hosts) == 0 && t.tokenFile != "":
 		return usageError("--token-file is a token for another machine; name it with --host")
 	case t.count < 1:
 		return usageError("--count %d prints nothing; give 1 or more", t.count)
@@ -157,8 +198,21 @@ func (a *app) topLive(ctx context.Context, t *topFlags) error {
 		return err
 	}
 	defer c.Close()
+	past, err := newLocalPast(t.state, t.stateGiven)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = past.Close() }() // it has nothing that lasts
+	alerts, err := newLocalAlerts(&t.stateFlags)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go alerts.run(ctx)
 	view := a.screen()
-	view.Source, view.Actions, view.Interval = passes{c}, c, t.interval
+	view.Source, view.Actions, view.Interval = watched{passes{c}, past, alerts}, c, t.interval
+	view.History, view.Alerts = past, alerts.now
 	return term.Run(ctx, view)
 }
 

@@ -17,13 +17,13 @@ const monitorTokenVariable = "SARN_MONITOR_TOKEN"
 
 // hostFlags are what `sarn top` is told of another machine.
 type hostFlags struct {
-	host      string
+	hosts     []string
 	tokenFile string
 }
 
 func (h *hostFlags) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&h.host, "host", "", "show the machine whose monitor serves at this `address`: name, name:port or https://name:port")
+	f.StringArrayVar(&h.hosts, "host", nil, "show the machine whose monitor serves at this `address`: name, name:port or https://name:port (repeatable with --browse)")
 	f.StringVar(&h.tokenFile, "token-file", "", "`file` with the monitor's token in its first line")
 }
 
@@ -46,7 +46,7 @@ func (a *app) remoteConfig(h *hostFlags, address string) (remote.Config, error) 
 // topHost shows another machine. The first answer is awaited: what is wrong with the
 // address or the token is told before the screen is taken.
 func (a *app) topHost(ctx context.Context, t *topFlags) error {
-	conf, err := a.remoteConfig(&t.hostFlags, t.host)
+	conf, err := a.remoteConfig(&t.hostFlags, t.hosts[0])
 	if err != nil {
 		return err
 	}
@@ -63,14 +63,7 @@ func (a *app) topHost(ctx context.Context, t *topFlags) error {
 	if _, err := client.Sample(ctx); err != nil {
 		return unreachable(err)
 	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		client.Run(ctx)
-	}()
-	defer func() { stop(); <-ended }()
+	defer running(ctx, client.Run)()
 	if t.once {
 		return a.printSamples(ctx, t, func() (*sample.Sample, error) { return awaited(ctx, client) })
 	}

@@ -31,13 +31,17 @@ func (e *Engine) states(keep func(*Alert) bool) []Alert {
 			}
 		}
 	}
-	slices.SortFunc(alerts, func(a, b Alert) int {
-		return cmp.Or(cmp.Compare(b.Level, a.Level), a.Since.Compare(b.Since), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Subject, b.Subject))
-	})
+	worstFirst(alerts)
 	for i := range alerts {
 		alerts[i].Labels = maps.Clone(alerts[i].Labels)
 	}
 	return alerts
+}
+
+func worstFirst(alerts []Alert) {
+	slices.SortFunc(alerts, func(a, b Alert) int {
+		return cmp.Or(cmp.Compare(b.Level, a.Level), a.Since.Compare(b.Since), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Subject, b.Subject))
+	})
 }
 
 // Past returns up to n alerts that are over, the latest first.

@@ -75,7 +75,9 @@ func newBPF(proc string) (*bpf, error) {
 }
 
 func (b *bpf) load(spec *ebpf.CollectionSpec) error {
-	// First, as who may not do this is told so at once.
+	if err := allowed(); err != nil {
+		return err
+	}
 	sockets, err := ebpf.NewMap(spec.Maps["sockets"])
 	if err != nil {
 		return fmt.Errorf("create a BPF map: %w", err)
@@ -107,12 +109,26 @@ func (b *bpf) load(spec *ebpf.CollectionSpec) error {
 	return nil
 }
 
+// allowed asks whether this user may load BPF programs at all, with types that are none.
+func allowed() error {
+	const load = 18 // BPF_BTF_LOAD of include/uapi/linux/bpf.h
+	var none [32]byte
+	_, _, errno := unix.Syscall(unix.SYS_BPF, load, uintptr(unsafe.Pointer(&none)), unsafe.Sizeof(none))
+	switch errno {
+	case unix.EPERM, unix.EACCES:
+		return errno
+	case unix.ENOSYS:
+		return ebpf.ErrNotSupported
+	}
+	return nil
+}
+
 // countSockets has the bytes of sockets counted from now on: at tracepoints, or where the
 // kernel is older than those, at the ends of functions.
 func (b *bpf) countSockets(one func(string) (*ebpf.Program, error)) error {
 	names := []string{"sock_send_length", "sock_recv_length"}
 	err := b.attach(one, names[0])
-	if errors.Is(err, btf.ErrNotFound) {
+	if lacks(err) {
 		names = []string{"inet_sendmsg", "inet_recvmsg", "inet6_sendmsg", "inet6_recvmsg", "inet_sendpage"}
 		err = b.attach(one, names[0])
 	}
@@ -121,11 +137,16 @@ func (b *bpf) countSockets(one func(string) (*ebpf.Program, error)) error {
 			return err
 		}
 		// A kernel without IPv6 has nothing to count there.
-		if err = b.attach(one, name); errors.Is(err, btf.ErrNotFound) {
+		if err = b.attach(one, name); lacks(err) {
 			err = nil
 		}
 	}
 	return err
+}
+
+// lacks reports whether the kernel has not what a program needs.
+func lacks(err error) bool {
+	return errors.Is(err, ebpf.ErrNotSupported) || errors.Is(err, btf.ErrNotFound)
 }
 
 func (b *bpf) attach(one func(string) (*ebpf.Program, error), name string) error {

@@ -47,6 +47,7 @@ type Collector struct {
 	last  time.Time // of the pass before, with a monotonic reading
 	since uint64    // of the pass before: ticks since boot
 	rate  float64   // passes a second: 1/interval, 0 in the first pass
+	began uint64    // the collector: ticks since boot
 
 	users     users
 	processes map[int]*process
@@ -76,6 +77,7 @@ func New(conf Config) (*Collector, error) {
 		pageSize:  uint64(os.Getpagesize()),
 		buf:       buffer{make([]byte, 64<<10)},
 		keep:      budget{most: conf.Descriptors},
+		began:     ticksNow(),
 		processes: map[int]*process{},
 		cpus:      map[int]times{},
 		disks:     map[string]*disk{},

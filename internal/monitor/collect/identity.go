@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
 	"sarn/internal/monitor/sample"
@@ -17,23 +15,6 @@ import (
 
 // longest is how much of a command a sample has, in bytes.
 const longest = 4096
-
-// sameName compares a name with that of stat, where the kernel escapes newlines and
-// backslashes: proc_task_name in fs/proc/array.c.
-func sameName(name string, escaped []byte) bool {
-	if bytes.IndexByte(escaped, '\\') < 0 {
-		return name == string(escaped)
-	}
-	return name == realName(escaped)
-}
-
-func realName(escaped []byte) string {
-	s := string(escaped)
-	if strings.IndexByte(s, '\\') < 0 {
-		return s
-	}
-	return strings.NewReplacer(`\\`, `\`, `\n`, "\n").Replace(s)
-}
 
 // identify reads who a process is: its command, its user, its cgroup, and with those
 // whether it runs a VM or belongs to a container.
@@ -189,8 +170,8 @@ func (c *Collector) missingBPF() sample.Missing {
 		if os.Geteuid() == 0 {
 			m.Help = "give it CAP_BPF and CAP_PERFMON"
 		}
-	case errors.Is(err, ebpf.ErrNotSupported), errors.Is(err, btf.ErrNotFound):
-		m.Why, m.Help = "BPF programs count them, and this kernel has not what they need", "Linux 5.11 or newer with CONFIG_DEBUG_INFO_BTF"
+	case lacks(err):
+		m.Why, m.Help = "BPF programs count them, and this kernel has not what they need", "Linux 5.12 or newer with CONFIG_DEBUG_INFO_BTF"
 	default:
 		m.Why = "BPF programs count them, and there are none: " + err.Error()
 	}

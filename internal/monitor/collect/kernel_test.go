@@ -30,25 +30,27 @@ func burn(d time.Duration) {
 
 // What threads have used that are gone by the next pass is their process's all the same.
 func TestCPUIsThatOfAllThreads(t *testing.T) {
-	c := newCollector(t, Config{})
-	pass(t, c)
-	before := cpuTime(unix.RUSAGE_SELF)
-	var threads sync.WaitGroup
-	for range 3 {
-		threads.Go(func() {
-			done := make(chan struct{})
-			go func() { defer close(done); burn(300 * time.Millisecond) }()
-			<-done
-		})
-	}
-	threads.Wait()
-	s := pass(t, c)
-	used := (cpuTime(unix.RUSAGE_SELF) - before).Seconds()
-	p := mustHave(t, s, os.Getpid())
-	t.Logf("used %.3f s, seen %.3f s", used, p.CPU*s.Interval)
-	if got := p.CPU * s.Interval; math.Abs(got-used) > 3*tick+used/20 {
-		t.Errorf("%.3f CPU seconds seen, %.3f used", got, used)
-	}
+	readers(t, func(t *testing.T, conf Config) {
+		c := newCollector(t, conf)
+		pass(t, c)
+		before := cpuTime(unix.RUSAGE_SELF)
+		var threads sync.WaitGroup
+		for range 3 {
+			threads.Go(func() {
+				done := make(chan struct{})
+				go func() { defer close(done); burn(300 * time.Millisecond) }()
+				<-done
+			})
+		}
+		threads.Wait()
+		s := pass(t, c)
+		used := (cpuTime(unix.RUSAGE_SELF) - before).Seconds()
+		p := mustHave(t, s, os.Getpid())
+		t.Logf("used %.3f s, seen %.3f s", used, p.CPU*s.Interval)
+		if got := p.CPU * s.Interval; math.Abs(got-used) > 3*tick+used/20 {
+			t.Errorf("%.3f CPU seconds seen, %.3f used", got, used)
+		}
+	})
 }
 
 // A process whose quota is known does not use more, and a busy one not less.
@@ -112,69 +114,124 @@ func removeGroup(t *testing.T, dir string) {
 }
 
 func TestDiskRates(t *testing.T) {
-	const size = 16 << 20
-	c := newCollector(t, Config{})
-	pass(t, c)
-	f, err := os.CreateTemp(".", "collect-*") // where /tmp may be, memory is no disk
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.Remove(f.Name())
-	defer f.Close()
-	if _, err := f.Write(make([]byte, size)); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Sync(); err != nil {
-		t.Fatal(err)
-	}
-	s := pass(t, c)
-	p := mustHave(t, s, os.Getpid())
-	if got := p.WriteBytes * s.Interval; got < size || got > size*1.05 {
-		t.Errorf("the process has written %d bytes, seen %.0f", size, got)
-	}
-	var disks float64
-	for _, d := range s.Disks {
-		disks += d.WriteBytes * s.Interval
-		if d.Busy < 0 || d.Busy > 1 || d.Wait < 0 {
-			t.Errorf("disk %+v", d)
+	readers(t, func(t *testing.T, conf Config) {
+		const size = 16 << 20
+		c := newCollector(t, conf)
+		pass(t, c)
+		f, err := os.CreateTemp(".", "collect-*") // where /tmp may be, memory is no disk
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if disks < size {
-		t.Errorf("%d bytes are on disk, %.0f seen", size, disks)
-	}
+		defer os.Remove(f.Name())
+		defer f.Close()
+		if _, err := f.Write(make([]byte, size)); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		s := pass(t, c)
+		p := mustHave(t, s, os.Getpid())
+		if got := p.WriteBytes * s.Interval; got < size || got > size*1.05 {
+			t.Errorf("the process has written %d bytes, seen %.0f", size, got)
+		}
+		var disks float64
+		for _, d := range s.Disks {
+			disks += d.WriteBytes * s.Interval
+			if d.Busy < 0 || d.Busy > 1 || d.Wait < 0 {
+				t.Errorf("disk %+v", d)
+			}
+		}
+		if disks < size {
+			t.Errorf("%d bytes are on disk, %.0f seen", size, disks)
+		}
+	})
+}
+
+// A process that waits for another gets its bytes from the kernel, but has not written
+// them now, nor a second time.
+func TestDiskRatesOfAParent(t *testing.T) {
+	readers(t, func(t *testing.T, conf Config) {
+		const size = 4 << 20
+		file, err := os.CreateTemp(".", "collect-*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.Remove(file.Name())
+		defer file.Close()
+		cmd := exec.Command("sh", "-c", `read a; sh -c "dd if=/dev/zero of=`+file.Name()+` bs=1M count=4 conv=fsync 2>/dev/null; echo ready; read b"; echo ready; read c`)
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		launch(t, cmd)
+		a := &assistant{cmd.Process.Pid, in, out}
+		c := newCollector(t, conf)
+		pass(t, c)
+		step := func() (s *sample.Sample) {
+			if _, err := in.Write([]byte("\n")); err != nil {
+				t.Fatal(err)
+			}
+			a.ready(t)
+			return pass(t, c)
+		}
+		s := step()
+		var child *sample.Process
+		for i, p := range s.Processes {
+			if p.Parent == a.pid {
+				child = &s.Processes[i]
+			}
+		}
+		if child == nil || child.WriteBytes*s.Interval < size {
+			t.Fatalf("written %d bytes, seen %+v", size, child)
+		}
+		s = step()
+		if p := mustHave(t, s, a.pid); p.WriteBytes < 0 || p.WriteBytes*s.Interval > size/4 {
+			t.Errorf("the parent seems to have written %.0f bytes itself", p.WriteBytes*s.Interval)
+		}
+		if processOf(s, child.PID) != nil {
+			t.Error("the child is still there")
+		}
+	})
 }
 
 func TestMemory(t *testing.T) {
-	const size = 64 << 20
-	c := newCollector(t, Config{})
-	before := mustHave(t, pass(t, c), os.Getpid())
-	hog, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_POPULATE)
-	if err != nil {
-		t.Fatal(err)
-	}
-	after := mustHave(t, pass(t, c), os.Getpid())
-	if err := unix.Munmap(hog); err != nil {
-		t.Fatal(err)
-	}
-	if grown := float64(after.Resident) - float64(before.Resident); math.Abs(grown-size) > size/10 {
-		t.Errorf("took %d bytes, seen %.0f", size, grown)
-	}
-	shared, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANON|unix.MAP_POPULATE)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Munmap(shared)
-	s := pass(t, c)
-	if grown := float64(mustHave(t, s, os.Getpid()).Shared) - float64(after.Shared); math.Abs(grown-size) > size/10 {
-		t.Errorf("shares %d bytes, seen %.0f", size, grown)
-	}
-	var info unix.Sysinfo_t
-	if err := unix.Sysinfo(&info); err != nil {
-		t.Fatal(err)
-	}
-	if s.Memory.Total != info.Totalram || s.Memory.Available == 0 || s.Swap.Total != info.Totalswap {
-		t.Errorf("memory %+v, swap %+v; the kernel says %+v", s.Memory, s.Swap, info)
-	}
+	readers(t, func(t *testing.T, conf Config) {
+		const size = 64 << 20
+		c := newCollector(t, conf)
+		before := mustHave(t, pass(t, c), os.Getpid())
+		hog, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_POPULATE)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after := mustHave(t, pass(t, c), os.Getpid())
+		if err := unix.Munmap(hog); err != nil {
+			t.Fatal(err)
+		}
+		if grown := float64(after.Resident) - float64(before.Resident); math.Abs(grown-size) > size/10 {
+			t.Errorf("took %d bytes, seen %.0f", size, grown)
+		}
+		shared, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANON|unix.MAP_POPULATE)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Munmap(shared)
+		s := pass(t, c)
+		if grown := float64(mustHave(t, s, os.Getpid()).Shared) - float64(after.Shared); math.Abs(grown-size) > size/10 {
+			t.Errorf("shares %d bytes, seen %.0f", size, grown)
+		}
+		var info unix.Sysinfo_t
+		if err := unix.Sysinfo(&info); err != nil {
+			t.Fatal(err)
+		}
+		if s.Memory.Total != info.Totalram || s.Memory.Available == 0 || s.Swap.Total != info.Totalswap {
+			t.Errorf("memory %+v, swap %+v; the kernel says %+v", s.Memory, s.Swap, info)
+		}
+	})
 }
 
 func ip(t *testing.T, args ...string) {
@@ -241,35 +298,37 @@ func TestInterfaceRates(t *testing.T) {
 
 // The same second, in the words of top and ps.
 func TestAgreesWithTopAndPs(t *testing.T) {
-	cmd := start(t, "sh", "-c", "while :; do :; done")
-	pid := strconv.Itoa(cmd.Process.Pid)
-	c := newCollector(t, Config{})
-	pass(t, c)
-	top := exec.Command("top", "-b", "-n", "2", "-d", "1", "-p", pid)
-	top.Env = append(os.Environ(), "TERM=dumb", "LC_ALL=C", "HOME=/nonexistent")
-	out, err := top.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := mustHave(t, pass(t, c), cmd.Process.Pid)
-	words := strings.Fields(strings.TrimSpace(string(out))[strings.LastIndex(strings.TrimSpace(string(out)), "\n")+1:])
-	cpu, err := strconv.ParseFloat(words[8], 64)
-	if err != nil {
-		t.Fatalf("top says %q: %v", words, err)
-	}
-	t.Logf("top: %.1f%%, here %.1f%%", cpu, p.CPU*100)
-	if math.Abs(cpu/100-p.CPU) > 0.2 {
-		t.Errorf("top sees %.1f%% of a CPU, this %.1f%%", cpu, p.CPU*100)
-	}
-	out, err = exec.Command("ps", "-o", "ppid=,user=,rss=,vsz=,nlwp=,ni=,comm=,args=", "-p", pid).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := []string{
-		strconv.Itoa(p.Parent), p.User, strconv.FormatUint(p.Resident>>10, 10), strconv.FormatUint(p.Virtual>>10, 10),
-		strconv.Itoa(p.Threads), strconv.Itoa(p.Nice), p.Name, p.Command,
-	}
-	if want := strings.Join(strings.Fields(string(out)), " "); strings.Join(got, " ") != want {
-		t.Errorf("ps says %s\nhere it is %s", want, strings.Join(got, " "))
-	}
+	readers(t, func(t *testing.T, conf Config) {
+		cmd := start(t, "sh", "-c", "while :; do :; done")
+		pid := strconv.Itoa(cmd.Process.Pid)
+		c := newCollector(t, conf)
+		pass(t, c)
+		top := exec.Command("top", "-b", "-n", "2", "-d", "1", "-p", pid)
+		top.Env = append(os.Environ(), "TERM=dumb", "LC_ALL=C", "HOME=/nonexistent")
+		out, err := top.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := mustHave(t, pass(t, c), cmd.Process.Pid)
+		words := strings.Fields(strings.TrimSpace(string(out))[strings.LastIndex(strings.TrimSpace(string(out)), "\n")+1:])
+		cpu, err := strconv.ParseFloat(words[8], 64)
+		if err != nil {
+			t.Fatalf("top says %q: %v", words, err)
+		}
+		t.Logf("top: %.1f%%, here %.1f%%", cpu, p.CPU*100)
+		if math.Abs(cpu/100-p.CPU) > 0.2 {
+			t.Errorf("top sees %.1f%% of a CPU, this %.1f%%", cpu, p.CPU*100)
+		}
+		out, err = exec.Command("ps", "-o", "ppid=,user=,rss=,vsz=,nlwp=,ni=,comm=,args=", "-p", pid).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := []string{
+			strconv.Itoa(p.Parent), p.User, strconv.FormatUint(p.Resident>>10, 10), strconv.FormatUint(p.Virtual>>10, 10),
+			strconv.Itoa(p.Threads), strconv.Itoa(p.Nice), p.Name, p.Command,
+		}
+		if want := strings.Join(strings.Fields(string(out)), " "); strings.Join(got, " ") != want {
+			t.Errorf("ps says %s\nhere it is %s", want, strings.Join(got, " "))
+		}
+	})
 }

@@ -16,8 +16,9 @@ type process struct {
 	stat    stat
 	start   time.Time
 	io      ioCounters
-	knowsIO bool // io is of an earlier pass
-	noIO    bool // the kernel does not let this user
+	ioGrown ioCounters // in this pass
+	knowsIO bool       // io is of an earlier pass, or this one
+	noIO    bool       // the kernel does not let this user
 	net     traffic
 	memory  memory
 	ioRates ioRates
@@ -36,6 +37,11 @@ type process struct {
 type memory struct{ resident, shared uint64 }
 
 type ioCounters struct{ read, write uint64 }
+
+// since is how much it has grown, and nothing where it was set back.
+func (a ioCounters) since(b ioCounters) ioCounters {
+	return ioCounters{a.read - min(a.read, b.read), a.write - min(a.write, b.write)}
+}
 
 type ioRates struct{ read, write float64 }
 
@@ -81,19 +87,44 @@ func (c *Collector) readProcesses(s *sample.Sample) error {
 			return err
 		}
 	}
-	s.Processes = make([]sample.Process, 0, len(c.live))
 	for _, p := range c.live {
 		p.seen = c.pass
 		p.age++
+	}
+	c.bury()
+	s.Processes = make([]sample.Process, 0, len(c.live))
+	for _, p := range c.live {
+		p.ioRates = unknown
+		if p.knowsIO {
+			p.ioRates = ioRates{float64(p.ioGrown.read) * c.rate, float64(p.ioGrown.write) * c.rate}
+		}
 		s.Processes = append(s.Processes, c.row(p))
 		count(&s.Tasks, p.stat)
+	}
+	return nil
+}
+
+// bury forgets the processes that have ended. Their parents, when they wait for them, get
+// all that they have read and written in their lives (wait_task_zombie in kernel/exit.c):
+// what was seen of it before is not the parent's doing now.
+func (c *Collector) bury() {
+	for _, p := range c.processes {
+		if p.seen == c.pass || p.io == (ioCounters{}) {
+			continue
+		}
+		heir := c.processes[p.stat.parent]
+		for n := 0; heir != nil && heir.seen != c.pass && n < 1000; n++ { // numbers may make a ring
+			heir = c.processes[heir.stat.parent]
+		}
+		if heir != nil {
+			heir.ioGrown = heir.ioGrown.since(p.io)
+		}
 	}
 	for _, p := range c.processes {
 		if p.seen != c.pass {
 			c.forget(p)
 		}
 	}
-	return nil
 }
 
 func count(t *sample.Tasks, s stat) {
@@ -109,6 +140,15 @@ func count(t *sample.Tasks, s stat) {
 	}
 }
 
+// rename reports whether the name is another one.
+func (p *process) rename(name []byte) bool {
+	if p.name == string(name) {
+		return false
+	}
+	p.name = string(name)
+	return true
+}
+
 // update takes what this pass has read of a process.
 func (c *Collector) update(p *process, now stat, renamed bool) {
 	before := p.stat
@@ -117,7 +157,8 @@ func (c *Collector) update(p *process, now stat, renamed bool) {
 		p.start = c.startOf(now)
 	}
 	// A young process may run another program or become another user under the same name.
-	if renamed || p.age < 3 || c.lookAgain(p) {
+	young := p.age < 3 && now.start+3*ticksPerSecond > c.began
+	if p.age == 0 || renamed || young || c.lookAgain(p) {
 		c.identify(p)
 	}
 	if p.age == 0 && !c.newborn(p) {
@@ -138,8 +179,7 @@ func (c *Collector) updateIO(p *process, now ioCounters) {
 	if !p.knowsIO && !c.newborn(p) {
 		before = now
 	}
-	p.io, p.knowsIO = now, true
-	p.ioRates = ioRates{c.per(before.read, now.read), c.per(before.write, now.write)}
+	p.io, p.ioGrown, p.knowsIO = now, now.since(before), true
 }
 
 // readResident reads what stat tells only roughly (the kernel's get_mm_counter), when it may

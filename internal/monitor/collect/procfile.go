@@ -140,31 +140,27 @@ func (c *Collector) readProcess(pid int) *process {
 		c.forget(p)
 		return c.readProcess(pid)
 	}
-	renamed := !sameName(p.name, name)
-	if renamed {
-		p.name = realName(name)
-	}
-	c.update(p, now, renamed)
+	c.update(p, now, p.rename(name))
 	c.readIO(p)
 	p.netRate = unknown
 	return p
 }
 
 func (c *Collector) readIO(p *process) {
-	p.ioRates = unknown
 	if p.noIO {
 		c.readDenied++
 		return
 	}
 	data, err := c.readOf(p, fileIO, "/io")
-	if err != nil {
-		if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
-			p.noIO = true
-			c.readDenied++
-		}
+	if err == nil {
+		c.updateIO(p, scanIO(data))
 		return
 	}
-	c.updateIO(p, scanIO(data))
+	p.knowsIO = false
+	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
+		p.noIO = true
+		c.readDenied++
+	}
 }
 
 func scanIO(data []byte) (now ioCounters) {

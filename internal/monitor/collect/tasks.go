@@ -91,7 +91,7 @@ func (c *Collector) finish(p *process) *process {
 			return nil
 		}
 	}
-	c.update(p, now, c.rename(p, now, r.comm[:]))
+	c.update(p, now, c.nameOf(p, now, r.comm[:]))
 	c.updateIO(p, io)
 	c.updateNet(p, traffic{r.rx, r.tx})
 	return p
@@ -107,32 +107,28 @@ func (c *Collector) sumOf(p *process, now stat, io ioCounters) (stat, ioCounters
 	if !ok || file.start != now.start {
 		return now, io, false
 	}
+	if rounded := uint64(2e9 / ticksPerSecond); p.stat.used > file.used && p.stat.used-file.used < rounded {
+		file.used = p.stat.used
+	}
 	if data, err = c.once(p.pid, "/io"); err == nil {
 		io = scanIO(data)
 	}
 	return file, io, true
 }
 
-// rename takes the name that a record has. Those of kernel threads may be longer, and say
+// nameOf takes the name that a record has. Those of kernel threads may be longer, and say
 // what a worker works on: proc_task_name in fs/proc/array.c.
-func (c *Collector) rename(p *process, now stat, comm []byte) bool {
+func (c *Collector) nameOf(p *process, now stat, comm []byte) (renamed bool) {
 	if now.isKernelThread() {
 		if p.age > 0 && !c.lookAgain(p) {
 			return false
 		}
-		data, err := c.once(p.pid, "/comm")
-		if err == nil {
-			comm = bytes.TrimSuffix(data, []byte{'\n'})
+		if data, err := c.once(p.pid, "/comm"); err == nil {
+			return p.rename(bytes.TrimSuffix(data, []byte{'\n'}))
 		}
 	}
-	if end := bytes.IndexByte(comm, 0); end >= 0 {
-		comm = comm[:end]
-	}
-	if p.name == string(comm) {
-		return false
-	}
-	p.name = string(comm)
-	return true
+	name, _, _ := bytes.Cut(comm, []byte{0})
+	return p.rename(name)
 }
 
 func (c *Collector) updateNet(p *process, now traffic) {

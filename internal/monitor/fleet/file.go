@@ -201,7 +201,7 @@ func (p *parsing) host(n ast.Node, field string, l listed, otherwise remote.Conf
 		}
 	}
 	if h.Name == "" {
-		h.Name = hostOf(h.Address)
+		h.Name = HostOf(h.Address)
 	}
 	switch {
 	case l.Address == "":
@@ -231,8 +231,8 @@ func (p *parsing) path(name string) string {
 	return filepath.Join(filepath.Dir(p.file), name)
 }
 
-// hostOf is the name of an address, without scheme and port.
-func hostOf(address string) string {
+// HostOf is the name of an address, without scheme and port.
+func HostOf(address string) string {
 	if _, after, ok := strings.Cut(address, "://"); ok {
 		address = after
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,6 +23,8 @@ type Config struct {
 	Finders []Finder
 	// Interval is the time between questions to one host; 0 is 3 s.
 	Interval time.Duration
+	// Log is told when hosts cannot be found; nil for nobody.
+	Log *slog.Logger
 }
 
 // Finder finds hosts.
@@ -77,6 +80,7 @@ type Fleet struct {
 	mu     sync.Mutex
 	hosts  map[string]*running // by name
 	notes  map[string]string   // by finder: why it cannot know
+	told   map[int]bool        // which finders have told something, -1 for the config
 	sorted []*watcher
 }
 
@@ -92,7 +96,7 @@ func New(c Config) (*Fleet, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	return &Fleet{config: c, hosts: map[string]*running{}, notes: map[string]string{}, streams: make(chan struct{}, mostStreams)}, nil
+	return &Fleet{config: c, hosts: map[string]*running{}, notes: map[string]string{}, told: map[int]bool{}, streams: make(chan struct{}, mostStreams)}, nil
 }
 
 // String names the task.
@@ -110,14 +114,15 @@ func (f *Fleet) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	defer all.Wait()
 	f.set(ctx, &all, -1, f.config.Hosts)
+	f.note(-1, "", nil)
 	var finders sync.WaitGroup
 	for i, finder := range f.config.Finders {
 		finders.Go(func() {
 			finder.Find(ctx, func(hosts []Host, err error) {
-				f.note(finder.String(), err)
 				if err == nil {
 					f.set(ctx, &all, i, hosts)
 				}
+				f.note(i, finder.String(), err)
 			})
 		})
 	}
@@ -126,13 +131,18 @@ func (f *Fleet) Run(ctx context.Context) error {
 	return nil
 }
 
-func (f *Fleet) note(finder string, err error) {
+func (f *Fleet) note(number int, finder string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.notes, finder)
-	if err != nil {
-		f.notes[finder] = err.Error()
+	f.told[number] = true
+	if err == nil {
+		delete(f.notes, finder)
+		return
 	}
+	if f.notes[finder] != err.Error() && f.config.Log != nil {
+		f.config.Log.Warn("hosts cannot be found", "of", finder, "error", err)
+	}
+	f.notes[finder] = err.Error()
 }
 
 // Notes says which finders cannot know what is there, and why.
@@ -145,6 +155,17 @@ func (f *Fleet) Notes() []string {
 	}
 	slices.Sort(notes)
 	return notes
+}
+
+// Settled says whether all finders have told what they find, and each host is up or
+// down.
+func (f *Fleet) Settled() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.told) <= len(f.config.Finders) {
+		return false
+	}
+	return !slices.ContainsFunc(f.sorted, func(w *watcher) bool { return w.now().State == remote.Connecting })
 }
 
 // set makes hosts those that a finder has named. A name that another has named before

@@ -62,9 +62,9 @@ func Handler(f *Fleet) http.Handler {
 	return mux
 }
 
-// brief is a host's status without what the list does not show: of its processes the
+// Brief is a host's status without what the list does not show: of its processes the
 // one that uses the most CPU, and no machines.
-func brief(s Status) Status {
+func Brief(s Status) Status {
 	if s.Summary == nil {
 		return s
 	}
@@ -97,7 +97,7 @@ func (h *handler) body() []byte {
 	}
 	hosts := h.fleet.Hosts()
 	for i := range hosts {
-		hosts[i] = brief(hosts[i])
+		hosts[i] = Brief(hosts[i])
 	}
 	h.text, h.made = encoded(hosts), time.Now()
 	return h.text

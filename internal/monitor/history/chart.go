@@ -181,7 +181,7 @@ type chart struct {
 	owner      []int // the tier that each point is of, 0 if none yet
 	// by has the lines that want an item of a table; those of Any are under Any.
 	by       map[item][]int
-	needs    [][]bool // by table and column
+	needs    [][]bool        // by table and column
 	sections [nSections]bool // that have a field
 }
 

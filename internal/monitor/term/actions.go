@@ -41,6 +41,9 @@ func (v *view) target() (target, bool) {
 		return target{}, false
 	}
 	switch {
+	case v.past.on:
+		v.say("this is the past, where nothing can be changed: l goes back to now")
+		return target{}, false
 	case v.page == oneMachine:
 		return v.runs(v.machine)
 	case v.page == oneProcess:

@@ -9,18 +9,42 @@ import (
 // header draws what the machine is and does, at the top, in at most most rows, and
 // returns the row below.
 func (v *view) header(most int) int {
-	y := 0
-	for _, line := range []func(y int){v.hostLine, v.taskLine, v.cpuLine} {
+	y := v.banner(most)
+	if v.past.on && v.past.noPicture() {
+		return y
+	}
+	for _, line := range []func(y int){v.taskLine, v.cpuLine} {
 		if y < most {
 			line(y)
 			y++
 		}
 	}
-	if most > 6 {
+	if most-y > 3 {
 		y = v.cores(y, min(most-y-2, max(v.g.h/5, 1)))
 	}
 	if y < most {
 		y = v.memory(y, most)
+	}
+	return y
+}
+
+// banner draws what is to be seen first: the host, or that this is the past, with the
+// strip of it; and the worst alert.
+func (v *view) banner(most int) int {
+	switch {
+	case most < 1:
+		return 0
+	case v.past.on:
+		v.pastLine(0)
+	default:
+		v.hostLine(0)
+	}
+	y := 1
+	if y < most {
+		y = v.alertLine(y)
+	}
+	if v.past.on {
+		y = v.strip(y, most-y)
 	}
 	return y
 }
@@ -43,15 +67,17 @@ func (w *words) figure(name string, b []byte, l look) {
 		return
 	}
 	w.text("  ", plain)
-	w.text(name, dim)
-	w.text(" ", plain)
+	if name != "" {
+		w.text(name, dim)
+		w.text(" ", plain)
+	}
 	w.bytes(b, l)
 }
 
 func (v *view) hostLine(y int) {
 	s := v.sample
 	w := v.line(v.g.text(0, y, min(v.g.w/3, 40), s.Host.Name, strong), y)
-	clock := s.Time.AppendFormat(v.b[:0], "15:04:05")
+	clock := s.Time.Local().AppendFormat(v.b[:0], "15:04:05")
 	v.g.right(v.g.w-len(clock), y, len(clock), clock, plain)
 	w.end -= len(clock) + 1
 	if v.origin.From != "" {
@@ -108,6 +134,9 @@ func (v *view) cpuLine(y int) {
 	v.g.text(0, y, 4, "CPU", dim)
 	v.g.bar(4, y, width, v.parts, append(percent(v.b[:0], t.Busy()), '%'))
 	w := v.line(4+width, y)
+	if r := v.past.record; v.past.on && r != nil && r.Peak != nil && !v.past.peaks {
+		w.figure("peak", percent(v.b[:0], r.Peak.CPU.Total.Busy()), strong)
+	}
 	w.figure("|us", percent(v.b[:0], t.User), plain)
 	w.figure("#sy", percent(v.b[:0], t.System), plain)
 	w.figure("wait", percent(v.b[:0], t.IOWait), pressed(t.IOWait))

@@ -37,6 +37,7 @@ func (v *view) key(ev *tcell.EventKey) {
 		v.open(help)
 	case v.page != overview:
 		v.pageKey(ev)
+	case v.timeKey(ev):
 	case ev.Key() == tcell.KeyRune:
 		v.letter(ev.Rune())
 	default:
@@ -84,8 +85,62 @@ func (v *view) pageKey(ev *tcell.EventKey) {
 			v.askNice()
 		case 'p', ' ':
 			v.pause()
+		case 'a':
+			v.open(overview)
+		default:
+			v.timeKey(ev)
 		}
 	}
+}
+
+// timeKey takes the keys that go through time, and says whether it was one.
+func (v *view) timeKey(ev *tcell.EventKey) bool {
+	const far = 10 // columns
+	key, columns := ev.Rune(), 0
+	switch {
+	case ev.Key() == tcell.KeyLeft || ev.Key() == tcell.KeyRight:
+		if ev.Modifiers()&(tcell.ModShift|tcell.ModCtrl|tcell.ModAlt) != 0 {
+			columns = far
+		} else {
+			columns = v.past.stride(ev.When())
+		}
+		if ev.Key() == tcell.KeyLeft {
+			columns = -columns
+		}
+		v.travel(columns)
+		return true
+	case ev.Key() != tcell.KeyRune:
+		return false
+	}
+	switch key {
+	case '[':
+		v.travel(-far)
+	case ']':
+		v.travel(far)
+	case '(':
+		v.spike(-1)
+	case ')':
+		v.spike(1)
+	case '{':
+		v.alertTime(-1)
+	case '}':
+		v.alertTime(1)
+	case 'g':
+		v.askTime()
+	case 'z':
+		v.zoomBy(1)
+	case 'Z':
+		v.zoomBy(-1)
+	case 'm':
+		v.nextMetric()
+	case 'e':
+		v.togglePeaks()
+	case 'l':
+		v.live()
+	default:
+		return false
+	}
+	return true
 }
 
 func (v *view) letter(r rune) {
@@ -97,6 +152,8 @@ func (v *view) letter(r rune) {
 		v.askFilter()
 	case 's':
 		v.askSearch()
+	case 'a':
+		v.open(alerted)
 	case 'n':
 		v.find(1)
 	case 'N':
@@ -158,6 +215,10 @@ func (v *view) moveKey(ev *tcell.EventKey) {
 	case tcell.KeyEnter:
 		v.openOne()
 	case tcell.KeyEscape:
+		if v.past.on && v.processes.filter == "" && !v.processes.has && !v.machines.has {
+			v.live()
+			return
+		}
 		if v.canBack && v.processes.filter == "" && !v.processes.has && !v.machines.has {
 			v.leave() // there is nothing else to let go
 			return
@@ -259,6 +320,7 @@ func (v *view) mouse(ev *tcell.EventMouse) {
 	case v.prompt != nil:
 	case v.page != overview:
 		v.scroll += by
+	case clicked && v.past.on && v.clickTime(x, y):
 	case by != 0 && v.machines.covers(y):
 		v.machines.scroll(by)
 	case by != 0:
@@ -266,6 +328,18 @@ func (v *view) mouse(ev *tcell.EventMouse) {
 	case clicked:
 		v.click(x, y)
 	}
+}
+
+// clickTime takes a click on the strip.
+func (v *view) clickTime(x, y int) bool {
+	p := &v.past
+	c := x - stripLabel
+	if y < p.top || y >= p.below || c < 0 || c >= p.window.n {
+		return false
+	}
+	v.message = ""
+	v.goTo(c)
+	return true
 }
 
 func (v *view) click(x, y int) {

@@ -12,11 +12,12 @@ import (
 // machines is the table of VMs and containers.
 type machines struct {
 	table[sample.Machine, string]
+	peaks map[string]float64 // as of processes
 }
 
 func newMachines() *machines {
 	m := &machines{}
-	m.columns = machineColumns()
+	m.columns = withPeak(machineColumns(), m.peak)
 	m.id = func(r *sample.Machine) string { return r.ID }
 	m.matches = machineMatches
 	m.tie = func(a, b *sample.Machine) int {
@@ -48,7 +49,7 @@ func machineColumns() []column[sample.Machine] {
 		{title: "CPUS", key: 'V', width: 6, rank: 4, most: true,
 			value: func(b []byte, m *M) []byte { return limitCPUs(b, m) },
 			order: func(a, b *M) int { return cmp.Compare(a.CPUs, b.CPUs) }},
-		{title: "CPU%", key: 'C', width: 6, rank: 0, most: true,
+		{title: cpuTitle, key: 'C', width: 6, rank: 0, most: true,
 			value: func(b []byte, m *M) []byte { return percent(b, m.CPU) },
 			order: func(a, b *M) int { return cmp.Compare(a.CPU, b.CPU) }},
 		amount("MEM", 'M', 0, func(m *M) float64 { return float64(m.Used) }),
@@ -65,6 +66,19 @@ func machineColumns() []column[sample.Machine] {
 		words("BY", 'B', 10, 6, func(m *M) string { return m.By }),
 		words("NAME", 'A', 0, 0, machineName),
 	}
+}
+
+func (m *machines) peak(r *sample.Machine) float64 { return m.peaks[r.ID] }
+
+func (m *machines) setPeaks(s *sample.Sample) {
+	m.peaks = nil
+	if s != nil {
+		m.peaks = make(map[string]float64, len(s.Machines))
+		for i := range s.Machines {
+			m.peaks[s.Machines[i].ID] = s.Machines[i].CPU
+		}
+	}
+	m.showPeaks(s != nil)
 }
 
 func machineName(m *sample.Machine) string {

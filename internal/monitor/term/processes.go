@@ -21,6 +21,8 @@ func processID(p *sample.Process) pidStart { return pidStart{p.PID, p.Start.Unix
 type processes struct {
 	table[sample.Process, pidStart]
 	tree bool
+	// peaks are beside the means of a record of the past, nil without.
+	peaks map[pidStart]float64
 
 	// Memory of the last tree, used again.
 	place map[int]int
@@ -34,7 +36,7 @@ type branch struct{ row, depth int }
 
 func newProcesses() *processes {
 	p := &processes{place: map[int]int{}}
-	p.columns = processColumns()
+	p.columns = withPeak(processColumns(), p.peak)
 	p.id, p.matches = processID, processMatches
 	p.tie = func(a, b *sample.Process) int {
 		return cmp.Or(cmp.Compare(a.PID, b.PID), cmp.Compare(a.Start.UnixNano(), b.Start.UnixNano()))
@@ -65,7 +67,7 @@ func processColumns() []column[sample.Process] {
 		words("S", 'S', 2, 3, func(p *P) string { return p.State }),
 		whole("NI", 'I', 3, 5, func(p *P) int { return p.Nice }),
 		whole("THR", 'H', 6, 5, func(p *P) int { return p.Threads }),
-		{title: "CPU%", key: 'C', width: 6, rank: 0, most: true,
+		{title: cpuTitle, key: 'C', width: 6, rank: 0, most: true,
 			value: func(b []byte, p *P) []byte { return percent(b, p.CPU) },
 			order: func(a, b *P) int { return cmp.Compare(a.CPU, b.CPU) }},
 		{title: "TIME", key: 'T', width: 8, rank: 4, most: true,
@@ -81,6 +83,20 @@ func processColumns() []column[sample.Process] {
 		words("MACHINE", 'G', 16, 8, func(p *P) string { return p.Machine }),
 		words("COMMAND", 'A', 0, 0, commandOf),
 	}
+}
+
+func (p *processes) peak(r *sample.Process) float64 { return p.peaks[processID(r)] }
+
+// setPeaks takes the peaks of a record; nil if there are none.
+func (p *processes) setPeaks(s *sample.Sample) {
+	p.peaks = nil
+	if s != nil {
+		p.peaks = make(map[pidStart]float64, len(s.Processes))
+		for i := range s.Processes {
+			p.peaks[processID(&s.Processes[i])] = s.Processes[i].CPU
+		}
+	}
+	p.showPeaks(s != nil)
 }
 
 func commandOf(p *sample.Process) string {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/gdamore/tcell/v2"
 
-	"sarn/internal/monitor/alert"
 	"sarn/internal/monitor/history"
 	"sarn/internal/monitor/sample"
 )
@@ -50,13 +49,6 @@ type History interface {
 	Range(ctx context.Context, from, to time.Time, step time.Duration, fields ...string) (*history.Series, error)
 }
 
-// Alerts is what rules say: of how many rules, and the alerts in the order of package
-// alert's Engine.
-type Alerts struct {
-	Rules                 int
-	Active, Pending, Past []alert.Alert
-}
-
 // Status is where samples come from, and whether they do.
 type Status struct {
 	From  string
@@ -69,28 +61,38 @@ type Status struct {
 // fails, or ctx ends (its error). The terminal is as before when it returns, or panics.
 // To have that at SIGTERM too, let it end ctx.
 func Run(ctx context.Context, c Config) error {
-	if c.Term == "" || c.Term == "dumb" {
-		return fmt.Errorf("this terminal (TERM=%q) cannot place text on the screen: use another one, or print once without it", c.Term)
-	}
-	info, err := tcell.LookupTerminfo(c.Term)
-	if err != nil {
-		return fmt.Errorf("nothing is known about this terminal (TERM=%q): try TERM=xterm, or install the package ncurses-term", c.Term)
-	}
-	tty, err := newTTY(c.In, c.Out)
+	screen, out, err := newScreen(c.In, c.Out, c.Term)
 	if err != nil {
 		return err
+	}
+	return show(ctx, screen, out, &c)
+}
+
+// newScreen is the terminal of that type and what writes to it, or why nothing can be
+// shown on it.
+func newScreen(in, out *os.File, kind string) (tcell.Screen, *output, error) {
+	if kind == "" || kind == "dumb" {
+		return nil, nil, fmt.Errorf("this terminal (TERM=%q) cannot place text on the screen: use another one, or print once without it", kind)
+	}
+	info, err := tcell.LookupTerminfo(kind)
+	if err != nil {
+		return nil, nil, fmt.Errorf("nothing is known about this terminal (TERM=%q): try TERM=xterm, or install the package ncurses-term", kind)
+	}
+	tty, err := newTTY(in, out)
+	if err != nil {
+		return nil, nil, err
 	}
 	// In a locale that tcell does not know, characters beyond ASCII become "?".
 	tcell.SetEncodingFallback(tcell.EncodingFallbackASCII)
 	screen, err := tcell.NewTerminfoScreenFromTtyTerminfo(tty, info)
 	if err != nil {
-		return fmt.Errorf("terminal: %w", err)
+		return nil, nil, fmt.Errorf("terminal: %w", err)
 	}
-	return show(ctx, screen, &c)
+	return screen, tty.written, nil
 }
 
-// show runs the view on a screen.
-func show(ctx context.Context, screen tcell.Screen, c *Config) error {
+// show runs the view on a screen, which writes to out.
+func show(ctx context.Context, screen tcell.Screen, out *output, c *Config) error {
 	if c.Interval <= 0 {
 		c.Interval = 2 * time.Second
 	}
@@ -103,9 +105,12 @@ func show(ctx context.Context, screen tcell.Screen, c *Config) error {
 
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	l := &loop{status: c.Status, screen: screen, view: newView(c), styles: styles(c.NoColor),
+	l := &loop{out: out, status: c.Status, alerts: c.Alerts, historian: newHistorian(c.History), screen: screen, view: newView(c), styles: styles(c.NoColor),
 		events: make(chan tcell.Event, 64), samples: make(chan delivery), results: make(chan result, 1), paces: make(chan time.Duration, 1)}
 	go screen.ChannelEvents(l.events, nil) // until Fini
+	if c.History != nil {
+		go l.historian.run(ctx)
+	}
 	go pump(ctx, c.Source, c.Interval, l.paces, l.samples)
 	l.view.do = func(action func() result) {
 		go l.act(ctx, action)
@@ -132,6 +137,8 @@ func (l *loop) act(ctx context.Context, action func() result) {
 // loop is Run's: what it waits for, and the state.
 type loop struct {
 	screen  tcell.Screen
+	out     *output
+	again   bool // the whole screen, once the terminal takes it
 	view    *view
 	styles  [looks]tcell.Style
 	events  chan tcell.Event
@@ -139,8 +146,11 @@ type loop struct {
 	results chan result
 	paces   chan time.Duration
 	status  func() Status // nil: of this machine
-	last    time.Time     // when a sample came
-	late    *time.Timer   // says that none comes any more
+	alerts  func() Alerts // nil: nobody watches
+
+	historian *historian
+	last      time.Time   // when a sample came
+	late      *time.Timer // says that none comes any more
 }
 
 // patience is how long no sample may come before that is said.
@@ -171,6 +181,9 @@ func (l *loop) run(ctx context.Context) error {
 		case <-l.late.C:
 			l.view.late = time.Since(l.last)
 			l.late.Reset(time.Second)
+		case a := <-l.historian.answers:
+			l.view.answered(a)
+		case <-l.out.idle: // it takes the latest picture now
 		case <-look.C:
 		case r := <-l.results:
 			l.view.done(r)
@@ -196,10 +209,17 @@ func (l *loop) run(ctx context.Context) error {
 	}
 }
 
-// look asks for what is known beside the samples.
+// look takes what is known beside the samples, and asks history what the view wants to
+// know.
 func (l *loop) look() {
 	if l.status != nil {
 		l.view.origin = l.status()
+	}
+	if l.alerts != nil {
+		l.view.alerts = l.alerts()
+	}
+	if q, ok := l.view.question(); ok {
+		l.historian.ask(q)
 	}
 }
 
@@ -214,9 +234,7 @@ func (l *loop) handle(ev tcell.Event, ok bool) error {
 		case *tcell.EventError:
 			return fmt.Errorf("the terminal has gone: %s", ev.Error())
 		case *tcell.EventKey:
-			if ev.Key() == tcell.KeyCtrlL {
-				l.screen.Sync()
-			}
+			l.again = l.again || ev.Key() == tcell.KeyCtrlL
 			l.view.event(ev)
 		default:
 			l.view.event(ev)
@@ -232,24 +250,24 @@ func (l *loop) handle(ev tcell.Event, ok bool) error {
 	}
 }
 
-// draw brings the screen to what the view is now. It sends nothing if nothing differs.
+// draw brings the screen to what the view is now. It sends nothing if nothing differs,
+// and nothing to a terminal that has not taken what was sent before: when it has, it gets
+// the latest.
 func (l *loop) draw() {
+	if l.out.stalled() {
+		return
+	}
+	if l.again {
+		l.again = false
+		l.screen.Sync()
+	}
 	v := l.view
 	w, h := l.screen.Size()
 	if w < 1 || h < 1 {
 		return
 	}
 	v.draw(w, h)
-	changed := v.g.flush(l.screen, &l.styles)
-	if v.prompt != nil && v.prompt.cursor >= 0 {
-		l.screen.ShowCursor(v.prompt.cursor, h-1)
-		changed = true
-	} else {
-		l.screen.HideCursor()
-	}
-	if changed {
-		l.screen.Show()
-	}
+	v.flush(l.screen, &l.styles)
 }
 
 // delivery is what a source has given.

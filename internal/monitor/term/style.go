@@ -21,6 +21,8 @@ const (
 	cached
 	warn
 	bad
+	warned   // of alerts
+	critical //
 	looks
 )
 
@@ -32,14 +34,14 @@ func styles(noColor bool) [looks]tcell.Style {
 		plain: s, dim: s.Dim(true), strong: s.Bold(true),
 		heading: s.Bold(true), sorted: s.Bold(true).Underline(true), selected: s.Reverse(true),
 		user: s, nice: s, system: s.Bold(true), irq: s, iowait: s.Bold(true), steal: s.Bold(true), cached: s,
-		warn: s.Bold(true), bad: s.Bold(true),
+		warn: s.Bold(true), bad: s.Bold(true), warned: s.Bold(true), critical: s.Bold(true).Reverse(true),
 	}
 	if noColor {
 		return all
 	}
 	for l, colour := range map[look]int32{
 		user: 0x009e73, nice: 0x0072b2, system: 0x56b4e9, irq: 0xcc79a7, iowait: 0xe69f00, steal: 0xd55e00,
-		cached: 0x56b4e9, warn: 0xe69f00, bad: 0xd55e00,
+		cached: 0x56b4e9, warn: 0xe69f00, bad: 0xd55e00, warned: 0xe69f00, critical: 0xd55e00,
 	} {
 		all[l] = all[l].Foreground(tcell.NewHexColor(colour))
 	}

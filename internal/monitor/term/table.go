@@ -1,6 +1,9 @@
 package term
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // column is one column of a table of T. Either text or value is set.
 type column[T any] struct {
@@ -9,6 +12,7 @@ type column[T any] struct {
 	width int  // 0 takes what is left; only the last one
 	rank  int  // the highest goes first when there is no room
 	most  bool // the largest stands first unless reversed
+	off   bool // not shown now
 	text  func(r *T) string
 	value func(b []byte, r *T) []byte // ASCII, aligned right
 	order func(a, b *T) int
@@ -20,6 +24,7 @@ type table[T any, K comparable] struct {
 	id      func(r *T) K
 	tie     func(a, b *T) int // orders what the column leaves equal
 	matches func(r *T, text string) bool
+	tint    func(r *T) look // of a whole row; nil for plain
 
 	sort    int
 	reverse bool
@@ -39,6 +44,12 @@ type table[T any, K comparable] struct {
 	spans       []span
 	scratch     []byte
 }
+
+// The columns of CPU: now or the mean, and the peak beside a mean.
+const (
+	cpuTitle  = "CPU%"
+	peakTitle = "PEAK%"
+)
 
 type span struct{ column, x, w int }
 
@@ -69,7 +80,7 @@ func (t *table[T, K]) sortBy(column int) {
 // sortKey sorts by the column with the key, if there is one.
 func (t *table[T, K]) sortKey(key rune) bool {
 	for i, c := range t.columns {
-		if c.key == key {
+		if c.key == key && !c.off {
 			t.sortBy(i)
 			return true
 		}
@@ -79,7 +90,11 @@ func (t *table[T, K]) sortKey(key rune) bool {
 
 // sortNext sorts by the column beside.
 func (t *table[T, K]) sortNext(by int) {
-	t.sortBy((t.sort + by + len(t.columns)) % len(t.columns))
+	at := (t.sort + by + len(t.columns)) % len(t.columns)
+	for t.columns[at].off {
+		at = (at + by + len(t.columns)) % len(t.columns)
+	}
+	t.sortBy(at)
 }
 
 // at is the place of the chosen row, -1 if it is not there.
@@ -152,7 +167,7 @@ func (t *table[T, K]) fit(w int) {
 		t.spans = t.spans[:0]
 		x := 0
 		for i, c := range t.columns {
-			if c.rank > limit {
+			if c.rank > limit || c.off {
 				continue
 			}
 			width := c.width
@@ -190,6 +205,11 @@ func (t *table[T, K]) draw(g *grid, y, h int, focused bool) {
 		at := t.offset + i
 		for _, s := range t.spans {
 			t.cell(g, y+1+i, s, at)
+		}
+		if t.tint != nil {
+			if l := t.tint(t.rows[at]); l != plain {
+				g.paint(0, y+1+i, g.w, l)
+			}
 		}
 		if at == chosen {
 			g.paint(0, y+1+i, g.w, selected)
@@ -272,3 +292,36 @@ func (t *table[T, K]) clearChoice() { t.has, t.follow = false, false }
 
 // page is how many rows are in sight.
 func (t *table[T, K]) page() int { return max(t.height, 1) }
+
+// withPeak puts a column of peaks behind that of CPU, which is not shown until there are
+// any.
+func withPeak[T any](columns []column[T], peak func(*T) float64) []column[T] {
+	cpu := slices.IndexFunc(columns, func(c column[T]) bool { return c.title == cpuTitle })
+	return slices.Insert(columns, cpu+1, column[T]{title: peakTitle, key: 'K', width: 6, rank: 0, most: true, off: true,
+		value: func(b []byte, r *T) []byte { return percent(b, peak(r)) },
+		order: func(a, b *T) int { return cmp.Compare(peak(a), peak(b)) }})
+}
+
+// showPeaks shows the column of peaks or not. Who sorted by CPU wants the peaks then, as
+// the mean of who was busy for a second is next to nothing.
+func (t *table[T, K]) showPeaks(on bool) {
+	cpu, peak := -1, -1
+	for i := range t.columns {
+		switch t.columns[i].title {
+		case cpuTitle:
+			cpu = i
+		case peakTitle:
+			peak = i
+		}
+	}
+	if t.columns[peak].off == !on {
+		return
+	}
+	t.columns[peak].off = !on
+	switch {
+	case on && t.sort == cpu:
+		t.sort = peak
+	case !on && t.sort == peak:
+		t.sort = cpu
+	}
+}

@@ -103,7 +103,7 @@ func session() error {
 	if err != nil {
 		return err
 	}
-	return show(ctx, &bomb{Screen: screen}, &c)
+	return show(ctx, &bomb{Screen: screen}, tty.written, &c)
 }
 
 // pane is a shell in a tmux server of its own.

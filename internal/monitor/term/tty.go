@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"time"
 
 	"github.com/gdamore/tcell/v2"
 	"golang.org/x/sys/unix"
@@ -16,6 +17,7 @@ import (
 // /dev/tty or takes the standard files, and would not take those that it is given.
 type tty struct {
 	in, out *os.File
+	written *output
 	saved   *term.State
 	wake    *os.File // readable once drain, its other end, is closed
 	drain   *os.File
@@ -30,7 +32,7 @@ func newTTY(in, out *os.File) (*tty, error) {
 	if in == nil || out == nil || !term.IsTerminal(int(in.Fd())) || !term.IsTerminal(int(out.Fd())) {
 		return nil, errors.New("the view needs a terminal for input and output: without one, print once")
 	}
-	return &tty{in: in, out: out, sizes: make(chan os.Signal, 1)}, nil
+	return &tty{in: in, out: out, written: newOutput(out), sizes: make(chan os.Signal, 1)}, nil
 }
 
 // Read waits for input or for Drain, which ends it: a plain read of a terminal goes on
@@ -50,7 +52,8 @@ func (t *tty) Read(b []byte) (int, error) {
 	}
 }
 
-func (t *tty) Write(b []byte) (int, error) { return t.out.Write(b) }
+// Write does not wait for the terminal.
+func (t *tty) Write(b []byte) (int, error) { return t.written.Write(b) }
 
 // Close leaves the files open: they are the caller's.
 func (t *tty) Close() error { return nil }
@@ -87,8 +90,11 @@ func (t *tty) Start() error {
 // Drain makes a Read that waits return.
 func (t *tty) Drain() error { return t.drain.Close() }
 
-// Stop makes the terminal what it was.
+// Stop makes the terminal what it was. One that has stalled cannot be told to show what
+// it showed before; its modes are set all the same.
 func (t *tty) Stop() error {
+	const patience = time.Second
+	t.written.flush(patience)
 	signal.Stop(t.sizes)
 	close(t.stopped)
 	return errors.Join(t.wake.Close(), term.Restore(int(t.in.Fd()), t.saved))

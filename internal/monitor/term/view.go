@@ -15,6 +15,7 @@ const (
 	oneProcess
 	oneMachine
 	help
+	alerted
 )
 
 // mode says which tables the overview has.
@@ -37,9 +38,13 @@ type view struct {
 	do       func(action func() result) // runs it elsewhere and brings the result back
 
 	sample *sample.Sample
-	latest *sample.Sample // came while paused
+	latest *sample.Sample // came while paused or in the past
 	paused bool
 	origin Status // of the samples
+
+	hasHistory, hasAlerts bool
+	past                  past
+	alerts                Alerts
 
 	processes  *processes
 	machines   *machines
@@ -86,10 +91,12 @@ type rows interface {
 	find(text string, by int) bool
 	clearChoice()
 	page() int
+	click(x, y int) (resort, here bool)
 }
 
 func newView(c *Config) *view {
 	return &view{
+		hasHistory: c.History != nil, hasAlerts: c.Alerts != nil, past: past{zoom: firstZoom},
 		version: c.Version, interval: c.Interval, actions: c.Actions, canBack: c.Back,
 		processes: newProcesses(), machines: newMachines(), b: make([]byte, 0, 256),
 	}
@@ -108,12 +115,16 @@ func (v *view) machinesFocused() bool {
 	return v.mode == machinesOnly || (v.mode == both && v.onMachines && v.machines.height > 0)
 }
 
-// take takes a new sample, or keeps it for later while paused.
+// take takes a new sample, or keeps it for later while paused or in the past.
 func (v *view) take(s *sample.Sample) {
-	if v.paused && v.sample != nil {
+	if (v.paused || v.past.on) && v.sample != nil {
 		v.latest = s
 		return
 	}
+	v.show(s)
+}
+
+func (v *view) show(s *sample.Sample) {
 	v.sample = s
 	v.arrange()
 	v.refreshOne()
@@ -148,6 +159,10 @@ func (v *view) refreshOne() {
 }
 
 func (v *view) pause() {
+	if v.past.on { // it stands still already
+		v.live()
+		return
+	}
 	v.paused = !v.paused
 	if !v.paused && v.latest != nil {
 		s := v.latest
@@ -162,6 +177,8 @@ func (v *view) draw(w, h int) {
 	switch {
 	case v.page == help:
 		v.text(v.helpText())
+	case v.page == alerted:
+		v.text(v.alertsText())
 	case v.sample == nil:
 		w := v.line(0, 0)
 		w.text("sarn top: waiting for the first sample", plain)
@@ -186,6 +203,10 @@ func (v *view) overview() {
 	v.machines.hide()
 	h := v.g.h - 1 // without the status line
 	y := v.header(h - min(max(h/3, 3), h))
+	if v.past.on && v.past.noPicture() {
+		v.whyNoPicture(y)
+		return
+	}
 	y = v.panels(y, h-y-max(h/2, 6))
 	left := h - y
 	if left < 1 {
@@ -220,6 +241,10 @@ func (v *view) status() {
 		v.g.text(v.g.text(0, y, v.g.w, "error: ", bad), y, v.g.w, v.message, bad)
 	case v.message != "":
 		v.g.text(0, y, v.g.w, v.message, strong)
+	case v.past.on && v.past.err != nil:
+		w := v.line(0, y)
+		w.text("history: ", bad)
+		w.text(v.past.err.Error(), bad)
 	case v.origin.Down:
 		v.downness(y)
 	case v.late > 0:
@@ -262,6 +287,13 @@ func (v *view) hints(y int) {
 	if v.processes.tree {
 		w.text("tree  ", strong)
 	}
+	if v.past.on {
+		if v.g.h == 1 { // there is no other line that could say it
+			w.text("PAST ", warn)
+		}
+		w.text("<- -> time  () spike  {} alert  g go to  zZ zoom  m metric  e peaks  l now  ?", dim)
+		return
+	}
 	w.text("? help  q quit  ", dim)
 	if v.sample != nil && len(v.sample.Missing) > 0 {
 		m := &v.sample.Missing[0]
@@ -279,5 +311,5 @@ func (v *view) hints(y int) {
 		}
 		return
 	}
-	w.text("/ filter  s search  t tree  k kill  r renice  v view  p pause", dim)
+	w.text("/ filter  s search  t tree  k kill  r renice  v view  <- past  a alerts", dim)
 }

@@ -1,6 +1,7 @@
 package term
 
 import (
+	"io"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,7 +42,7 @@ func newBench(t *testing.T, w, h int, s *sample.Sample) *bench {
 	}
 	t.Cleanup(b.sim.Fini)
 	b.sim.SetSize(w, h)
-	b.loop = &loop{screen: b.sim, styles: styles(false)}
+	b.loop = &loop{screen: b.sim, out: newOutput(io.Discard), styles: styles(false)}
 	b.view = newView(&Config{Interval: 2 * time.Second, Version: "1.2.3", Actions: b})
 	b.view.do = func(action func() result) { b.view.done(action()) }
 	if s != nil {

@@ -138,10 +138,11 @@ static __u32 number(struct pid *pid, unsigned int level)
 
 static __u64 roughly_resident(struct mm_struct *mm)
 {
-	if (bpf_core_type_exists(struct mm_rss_stat)) {
-		struct mm_struct___old *old = (void *)mm;
+	long old[4] = {};
 
-		return old->rss_stat.count[0] + old->rss_stat.count[1] + old->rss_stat.count[3];
+	if (bpf_core_type_exists(struct mm_rss_stat)) {
+		bpf_probe_read_kernel(old, sizeof(old), (char *)mm + bpf_core_field_offset(struct mm_struct___old, rss_stat));
+		return old[0] + old[1] + old[3];
 	}
 	// File pages, anonymous ones and shared ones; 2 is swap.
 	return mm->rss_stat[0].count + mm->rss_stat[1].count + mm->rss_stat[3].count;
