@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"internal/cli": {
 		"internal/agent", "internal/api", "internal/compile", "internal/controller", "internal/daemon", "internal/doctor",
 		"internal/bench/compare", "internal/bench/load", "internal/bench/netload", "internal/bench/report",
-		"internal/monitor/alert", "internal/monitor/collect", "internal/monitor/fleet", "internal/monitor/history", "internal/monitor/remote", "internal/monitor/sample", "internal/monitor/serve", "internal/monitor/term",
+		"internal/monitor/alert", "internal/monitor/collect", "internal/monitor/fleet", "internal/monitor/history", "internal/monitor/remote", "internal/monitor/sample", "internal/monitor/serve", "internal/monitor/term", "internal/monitor/web",
 		"internal/intent", "internal/kernel", "internal/lab", "internal/netstate", "internal/pki", "internal/reach", "internal/store",
 	},
 
@@ -59,6 +59,8 @@ var mayImport = map[string][]string{
 	"internal/monitor/remote":  {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
 	"internal/monitor/fleet":   {"internal/monitor/remote", "internal/monitor/sample", "internal/problem"},
 
+	"internal/monitor/web": {},
+
 	"internal/daemon":  {},
 	"internal/graph":   {},
 	"internal/problem": {},
@@ -79,6 +81,7 @@ var onlyIn = map[string][]string{
 	"github.com/danielgtaylor/huma":   {"internal/controller"},
 	"github.com/spf13/":               {"internal/cli"},
 	"github.com/rogpeppe/go-internal": {}, // tests alone
+	"github.com/chromedp/":            {}, // tests alone
 	"github.com/wneessen/go-mail":     {"internal/monitor/alert"},
 	"github.com/cilium/ebpf":          {"internal/monitor/collect"},
 	"github.com/klauspost/compress":   {"internal/monitor/history"},

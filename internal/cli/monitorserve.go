@@ -21,6 +21,7 @@ import (
 	"sarn/internal/monitor/collect"
 	"sarn/internal/monitor/history"
 	"sarn/internal/monitor/serve"
+	"sarn/internal/monitor/web"
 )
 
 // monitorFlags are what a monitor that serves is asked for.
@@ -238,6 +239,9 @@ func (a *app) openMonitor(m *monitorFlags, conf serve.Config, log *slog.Logger) 
 		return nil, err
 	}
 	d.Source = box.collector
+	if conf.Web, err = web.New(web.Config{Version: a.version(), Hosts: conf.Hosts != nil}); err != nil {
+		return nil, err
+	}
 	box.server, err = serve.New(conf, d)
 	return box, err
 }

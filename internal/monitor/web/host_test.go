@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"sarn/internal/monitor/sample"
 )
@@ -114,6 +115,8 @@ func testTable(t *testing.T, browser context.Context) {
 		t.Errorf("a grandchild is %s deep", depth)
 	}
 	b.do(chromedp.KeyEvent("/"))
+	b.until(`document.activeElement.type === "search"`)
+	b.act(`document.activeElement.value = ""`) // the driver's key also types
 	b.do(chromedp.KeyEvent("GUEST=db1"))
 	b.until(rows + `.length === 1`)
 	if got := b.text("#processes .count"); got != "1 of 57" {
@@ -127,7 +130,7 @@ func testTable(t *testing.T, browser context.Context) {
 	b.until(rows + `.length === 57`)
 	// The focus follows a process, wherever it goes.
 	b.act(rows + `[0].focus()`)
-	b.do(chromedp.KeyEvent("\ue015"), chromedp.KeyEvent("\ue015")) // down
+	b.do(chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.ArrowDown))
 	pid := js[string](b, `document.activeElement.dataset.id`)
 	b.act(`document.querySelector('#processes .toggle').click()`)
 	b.until(`document.activeElement.dataset?.id === "` + pid + `"`)
@@ -149,7 +152,7 @@ func testDetails(t *testing.T, browser context.Context) {
 		t.Errorf("a machine: %s", got)
 	}
 	b.picture("vm")
-	b.do(chromedp.KeyEvent("\u001b"))
+	b.do(chromedp.KeyEvent(kb.Escape))
 	b.until(`!document.querySelector("#details").open`)
 	if left := js[int](b, `document.querySelectorAll("#details canvas").length`); left != 0 {
 		t.Errorf("%d charts stay", left)
@@ -214,7 +217,7 @@ func testHostile(t *testing.T, browser context.Context) {
 	for _, id := range []string{script, "constructor"} {
 		b.act(fmt.Sprintf(`[...document.querySelectorAll("#machines tr[data-id]")].find(r => r.dataset.id === %q).cells[0].click()`, id))
 		b.until(`document.querySelectorAll("#details canvas").length === 4`)
-		b.do(chromedp.KeyEvent("\u001b"))
+		b.do(chromedp.KeyEvent(kb.Escape))
 		b.until(`!document.querySelector("#details").open`)
 	}
 	b.act(rows + `[0].cells[0].click()`)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // clickAt clicks a chart where a time is.
@@ -24,8 +25,8 @@ func (b *tab) clickAt(chart int, at time.Time) {
 
 // testHistory asks who made that spike, in all ways that there are.
 func testHistory(t *testing.T, browser context.Context) {
-	h := &hypervisor{processes: 60, spike: time.Now().Add(-40 * time.Minute)}
-	m := newMonitor(t, h, func(m *monitor) { m.deps.History = h.keeps(t, 100*time.Minute) })
+	h := &hypervisor{processes: 20, spike: time.Now().Add(-40 * time.Minute)}
+	m := newMonitor(t, h, func(m *monitor) { m.deps.History = h.keeps(t, 65*time.Minute) })
 	b := open(t, browser, m.url("/"), 1440, 1000)
 	b.until(rows + `.length > 10`)
 	b.until(`document.querySelectorAll("#ranges button:not(:disabled)").length === 7`)
@@ -84,10 +85,10 @@ func testHistory(t *testing.T, browser context.Context) {
 		b.until(`document.body.dataset.charts === "live"`)
 		b.act(`document.querySelector("#charts .area").focus()`)
 		for range 20 {
-			b.do(chromedp.KeyEvent("\ue012")) // left
+			b.do(chromedp.KeyEvent(kb.ArrowLeft))
 		}
 		b.until(`document.querySelector("#charts .area").ariaLabel.includes(", at ")`)
-		b.do(chromedp.KeyEvent("\r"))
+		b.do(chromedp.KeyEvent(kb.Enter))
 		b.until(`document.body.dataset.time === "past"`)
 	})
 	t.Run("before", func(t *testing.T) {

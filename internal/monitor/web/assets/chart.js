@@ -63,8 +63,8 @@ const kinds = {
   rate: { text: (v) => size(v) + "/s", least: 10240 },
 };
 
-// Chart draws {title, kind, fields, lines: [{label, colour, of(get), stack, peak, dash}], most(get)}.
-// get(field) is the field's value at a point, get.peak(field) its largest in the period.
+// Chart draws {title, kind, fields, lines: [{label, colour, of(get), stack, peak}], most(get)}.
+// get(field) is the field's value at a point; of a peak its largest in the period.
 export class Chart {
   // options: {mount, pick(at, chart), range(from, to, chart)}
   constructor(definition, options) {
@@ -76,7 +76,7 @@ export class Chart {
     this.mount.append(this.card);
     this.entries = definition.lines.map((line) => {
       const value = make("b");
-      const swatch = make("i", { class: line.stack ? "fill" : "line", "data-colour": line.colour });
+      const swatch = make("i", { class: line.stack || line.peak ? "fill" : "line", "data-colour": line.colour });
       this.legend.append(make("li", {}, swatch, line.label + " ", value));
       return value;
     });
@@ -104,13 +104,13 @@ export class Chart {
     const { lines, most } = this.definition;
     let i = 0;
     const get = (field) => values[field]?.[i] ?? null;
-    get.peak = (field) => peaks?.[field]?.[i] ?? get(field);
+    get.peak = (field) => peaks?.[field]?.[i] ?? null;
     this.raw = lines.map(() => new Array(times.length));
     let top = 0;
     for (i = 0; i < times.length; i++) {
       lines.forEach((line, k) => {
-        const v = line.of(line.peak ? Object.assign((f) => get.peak(f), { peak: get.peak }) : get);
-        this.raw[k][i] = Number.isFinite(v) ? v : null;
+        const v = line.of(line.peak ? get.peak : get);
+        this.raw[k][i] = Number.isFinite(v) && v >= 0 ? v : null;
       });
       if (most) top = Math.max(top, most(get) || 0);
     }
@@ -142,9 +142,9 @@ export class Chart {
   }
 
   order() {
-    const all = this.definition.lines.map((_, k) => k);
     const { lines } = this.definition;
-    return [...all.filter((k) => lines[k].stack).reverse(), ...all.filter((k) => !lines[k].stack)];
+    const all = lines.map((_, k) => k);
+    return [...all.filter((k) => lines[k].peak), ...all.filter((k) => lines[k].stack).reverse(), ...all.filter((k) => !lines[k].stack && !lines[k].peak)];
   }
 
   make(data) {
@@ -152,16 +152,17 @@ export class Chart {
     const axis = { stroke: () => colour("--dim"), grid: { stroke: () => colour("--grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     const series = this.order().map((k) => {
       const line = lines[k];
+      const filled = line.stack || line.peak;
       return {
-        stroke: () => (line.stack ? "transparent" : colour(line.colour)), fill: line.stack ? () => colour(line.colour) : undefined,
-        width: line.stack ? 0 : line.peak ? 1 : 2, dash: line.dash, points: { show: false }, spanGaps: false,
-        paths: line.stack ? uPlot.paths.stepped({ align: 1 }) : undefined,
+        stroke: () => (line.stack ? "transparent" : colour(line.colour)), fill: filled ? () => colour(line.colour) : undefined,
+        width: line.stack ? 0 : line.peak ? 1 : 2, points: { show: false }, spanGaps: false,
+        paths: filled ? uPlot.paths.stepped({ align: 1 }) : undefined,
       };
     });
     this.plot = new uPlot({
       width: Math.max(Math.floor(this.area.clientWidth), 50), height: this.area.clientHeight || 150,
       legend: { show: false }, padding: [8, 8, 0, 0],
-      cursor: { sync: { key: "time" }, y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: 8 } },
+      cursor: { sync: { key: "time", filters: { pub: (type) => type !== "mousedown" && type !== "mouseup" } }, y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: 8 } },
       scales: {
         x: { time: true, range: () => [this.from, this.to] },
         y: { range: (_, __, high) => [0, this.top || Math.max((high || 0) * 1.08, kinds[kind].least)] },
@@ -174,7 +175,8 @@ export class Chart {
       hooks: {
         setCursor: [() => this.values()],
         setSelect: [(u) => this.selected(u)],
-        draw: [(u) => this.line(u)],
+        drawClear: [(u) => this.line(u)],
+        draw: [(u) => this.arrow(u)],
       },
     }, data, this.area);
     this.plot.over.addEventListener("click", () => this.clicked());
@@ -187,7 +189,8 @@ export class Chart {
     const at = this.plot?.cursor.idx ?? this.lastKnown();
     this.entries.forEach((b, k) => {
       const v = this.raw?.[k]?.[at];
-      say(b, v === null || v === undefined ? "-" : kinds[lines[k].kind ?? kind].text(v));
+      say(b, v === null || v === undefined ? "-" : kinds[kind].text(v));
+      if (lines[k].peak) b.parentNode.hidden = !this.raw?.[k]?.some((x) => x !== null);
     });
     mark(this.area, "aria-label", `${this.title.textContent}: ` + this.entries.map((b, k) => `${lines[k].label} ${b.textContent}`).join(", ") +
       (this.times?.[at] ? `, at ${clock(new Date(this.times[at] * 1000))}` : ""));
@@ -199,19 +202,32 @@ export class Chart {
     return at;
   }
 
-  // line marks the time that the page shows.
+  // place is where the time that the page shows is on the canvas, or null.
+  place(u) {
+    if (this.at === null || this.at < this.from || this.at > this.to) return null;
+    return Math.round(u.valToPos(this.at, "x", true));
+  }
+
+  // line marks that time, behind what is drawn: it may be a narrow spike.
   line(u) {
-    if (this.at === null || this.at < this.from || this.at > this.to) return;
-    const x = Math.round(u.valToPos(this.at, "x", true));
+    const x = this.place(u);
+    if (x === null) return;
     const { ctx, bbox } = u;
-    ctx.save();
-    ctx.strokeStyle = colour("--text");
-    ctx.lineWidth = 2 * devicePixelRatio;
+    ctx.fillStyle = colour("--dim");
+    ctx.fillRect(x, bbox.top, devicePixelRatio, bbox.height);
+  }
+
+  arrow(u) {
+    const x = this.place(u);
+    if (x === null) return;
+    const { ctx, bbox } = u;
+    const wing = 5 * devicePixelRatio;
+    ctx.fillStyle = colour("--text");
     ctx.beginPath();
-    ctx.moveTo(x, bbox.top);
-    ctx.lineTo(x, bbox.top + bbox.height);
-    ctx.stroke();
-    ctx.restore();
+    ctx.moveTo(x - wing, bbox.top - wing);
+    ctx.lineTo(x + wing, bbox.top - wing);
+    ctx.lineTo(x, bbox.top + wing / 2);
+    ctx.fill();
   }
 
   look(at) {

@@ -15,7 +15,7 @@ export const cpuChart = () => ({
     { label: "irq", colour: "--c-irq", stack: true, of: (get) => sum(get("cpu.irq"), get("cpu.softirq")) },
     { label: "steal", colour: "--c-steal", stack: true, of: (get) => get("cpu.steal") },
     { label: "iowait", colour: "--c-iowait", stack: true, of: (get) => get("cpu.iowait") },
-    { label: "peak", colour: "--text", peak: true, dash: [3, 3], of: (get) => get.peak("cpu.busy") },
+    { label: "peak of a second", colour: "--c-peak", peak: true, of: (get) => get("cpu.busy") },
   ],
   most: () => 1,
 });
@@ -36,10 +36,13 @@ const rates = (title, table, items, names) => ({
   title, kind: "rate",
   fields: items.flatMap((i) => names.map(([field]) => `${table}[${i}].${field}`)),
   spike: items.flatMap((i) => names.map(([field]) => `${table}[${i}].${field}`)),
-  lines: names.map(([field, label, colour]) => ({
-    label, colour, of: (get) => sum(null, ...items.map((i) => get(`${table}[${i}].${field}`))),
-  })),
+  lines: [
+    ...names.map(([field, label, colour]) => ({ label, colour, of: (get) => sum(null, ...items.map((i) => get(`${table}[${i}].${field}`))) })),
+    { label: "peak", colour: "--c-peak", peak: true, of: (get) => Math.max(...names.map(([field]) => sum(null, ...items.map((i) => get(`${table}[${i}].${field}`))) ?? -1)) },
+  ],
 });
+
+const peak = (field) => ({ label: "peak", colour: "--c-peak", peak: true, of: (get) => get(field) });
 
 const disk = [["read_bytes", "read", "--c-blue"], ["write_bytes", "write", "--c-red"]];
 const link = [["rx_bytes", "received", "--c-blue"], ["tx_bytes", "sent", "--c-red"]];
@@ -49,7 +52,7 @@ export const networkChart = (names) => rates("Network", "interfaces", names, lin
 
 export const machineCharts = (id) => [
   { title: "CPU", kind: "percent", fields: [`machines[${id}].cpu`], spike: `machines[${id}].cpu`,
-    lines: [{ label: "of one CPU", colour: "--c-blue", of: (get) => get(`machines[${id}].cpu`) }] },
+    lines: [{ label: "of one CPU", colour: "--c-blue", of: (get) => get(`machines[${id}].cpu`) }, peak(`machines[${id}].cpu`)] },
   { title: "Memory of the host", kind: "bytes", fields: [`machines[${id}].used`], spike: `machines[${id}].used`,
     lines: [{ label: "used", colour: "--c-blue", of: (get) => get(`machines[${id}].used`) }] },
   rates("Disk", "machines", [id], disk),
@@ -62,7 +65,7 @@ export const processCharts = (p) => {
   const key = start > 0 ? `${p.pid}@${start}` : String(p.pid);
   const of = (name) => `processes[${key}].${name}`;
   return [
-    { title: "CPU", kind: "percent", fields: [of("cpu")], spike: of("cpu"), lines: [{ label: "of one CPU", colour: "--c-blue", of: (get) => get(of("cpu")) }] },
+    { title: "CPU", kind: "percent", fields: [of("cpu")], spike: of("cpu"), lines: [{ label: "of one CPU", colour: "--c-blue", of: (get) => get(of("cpu")) }, peak(of("cpu"))] },
     { title: "Memory", kind: "bytes", fields: [of("resident")], spike: of("resident"), lines: [{ label: "resident", colour: "--c-blue", of: (get) => get(of("resident")) }] },
   ];
 };

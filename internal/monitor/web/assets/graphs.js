@@ -80,7 +80,7 @@ export class Graphs {
     clearTimeout(chart.timer);
     chart.stop?.abort();
     const { range, from: since } = this.times;
-    if (chart.range !== range || chart.since !== since) Object.assign(chart, { kept: null, range, since });
+    if (chart.shows !== range || chart.since !== since) Object.assign(chart, { kept: null, shows: range, since });
     if (!this.past.tiers) {
       chart.kept = null;
       this.draw(chart);

@@ -32,7 +32,7 @@ const hosts = new Table({
   look: (h) => ({ down: "down", connecting: "wait" })[h.state] ?? null,
   columns: [
     { id: "name", title: "HOST", about: "name", width: "host", kind: "text", rank: 0, value: (h) => h.name, href: page },
-    { id: "state", title: "STATE", about: "whether it answers, and since when", kind: "text", width: "since", rank: 0, value: (h) => h.state, text: state },
+    { id: "since", title: "STATE", about: "whether it answers, and since when", kind: "text", width: "since", rank: 0, value: (h) => h.state, text: state },
     { id: "alerts", title: "ALERTS", about: "alerts that fire", width: "percent", rank: 0, most: true, value: (h) => of(h).alerts ?? 0,
       text: (h) => (of(h).alerts > 0 ? `${of(h).alerts}!` : ""), look: (h) => (of(h).alerts > 0 ? "much" : null) },
     share("cpu", "CPU%", "of all CPUs", 0, busy),
@@ -123,5 +123,5 @@ const stream = new Stream(api + "/hosts/stream", { hosts: (all) => show(list(all
   mark(byId("state"), "title", plain(error, 300) || null);
   if (up) fleet.forEach((f) => f.load());
 });
-stream.interval = 15; // hosts are told of when something changes
+stream.interval = Infinity; // hosts are told of when something changes
 setInterval(() => !document.hidden && stream.up && fleet.forEach((f) => f.load()), 2000);

@@ -28,6 +28,8 @@ export class Past {
   // columns are the fields by name, one value for each time.
   async columns(fields, from, to, step, signal) {
     if (fields.length === 0) return { times: [], values: {}, peaks: {}, step };
+    // Records start at whole steps: what is one of them is then one point.
+    from = Math.floor(from / step) * step;
     // The server answers with so many fields, and so many points of all together.
     const most = Math.max(Math.min(16, Math.floor((9000 * step) / (to - from))), 1);
     const lines = [];
@@ -47,7 +49,7 @@ export class Past {
   // is known.
   async spike(fields, from, step) {
     let found = { at: from, step };
-    for (const finer of [86400, 7200, 1800, 300, 60, 10, 1].filter((s) => s < step)) {
+    for (const finer of [86400, 7200, 1800, 300, 60, 10, 1].filter((s) => s <= step / 4)) {
       const c = await this.columns(fields, found.at, found.at + found.step, finer);
       const height = c.times.map((_, i) => fields.reduce((sum, f) => sum + (c.peaks[f]?.[i] ?? -1), 0));
       const best = height.reduce((b, v, i) => (v > height[b] ? i : b), 0);
