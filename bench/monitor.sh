@@ -3,10 +3,11 @@
 # `sarn monitor serve` with 0 to 1,000 who look on and with 30 days of history: see
 # bench/monitor. Prints tables and draws docs/img/bench-monitor.svg.
 #
-# BENCH_ROUNDS (4) and BENCH_SECONDS (15, a turn) change the length; further arguments go
+# BENCH_ROUNDS (3) and BENCH_SECONDS (20, a turn) change the length; further arguments go
 # to the program, such as -only screens or -json FILE.
 set -eu
 cd "$(dirname "$0")/.."
 mkdir -p .cache
 go build -o .cache/bench-monitor ./bench/monitor
-exec .cache/bench-monitor -rounds "${BENCH_ROUNDS:-4}" -seconds "${BENCH_SECONDS:-15}" -o docs/img "$@"
+exec .cache/bench-monitor -rounds "${BENCH_ROUNDS:-3}" -seconds "${BENCH_SECONDS:-20}" -o docs/img \
+	-history .cache/bench-month "$@"

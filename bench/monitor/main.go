@@ -35,6 +35,7 @@ type options struct {
 	turn     time.Duration
 	viewers  []int
 	days     int
+	month    string
 	only     string
 	json     string
 	pictures string
@@ -52,10 +53,11 @@ func parse(args []string) (o options, err error) {
 	f := flag.NewFlagSet("monitor", flag.ExitOnError)
 	f.StringVar(&o.program, "sarn", "bin/sarn", "the program to measure")
 	f.IntVar(&o.crowd, "crowd", 1000, "extra processes")
-	f.IntVar(&o.rounds, "rounds", 4, "turns of each tool")
-	seconds := f.Int("seconds", 15, "of a turn that are counted")
+	f.IntVar(&o.rounds, "rounds", 3, "turns of each tool")
+	seconds := f.Int("seconds", 20, "of a turn that are counted; a server's is half as long")
 	viewers := f.String("viewers", "0,10,100,1000", "how many look on at a server; 0 must be there")
 	f.IntVar(&o.days, "days", 30, "of history")
+	f.StringVar(&o.month, "history", "", "directory of a history to use, made if it is missing; else it is made anew")
 	f.StringVar(&o.only, "only", "", "parts, with commas between: screens, once, serve, history")
 	f.StringVar(&o.json, "json", "", "file for all figures")
 	f.StringVar(&o.pictures, "o", "", "directory for pictures")

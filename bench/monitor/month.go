@@ -2,10 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
-	"path/filepath"
 	"time"
 
 	"sarn/internal/monitor/history"
@@ -86,11 +85,11 @@ func (h *host) sample(when time.Time, interval float64) *sample.Sample {
 
 // makeHistory writes history up to now: a pass a second in the last 12 minutes, each 10 s
 // in the last day, and one a minute before, since all seconds would take an hour to make. No
-// period of any tier is without a pass. It returns the bytes on disk.
-func makeHistory(ctx context.Context, dir string, span time.Duration) (int64, error) {
+// period of any tier is without a pass.
+func makeHistory(ctx context.Context, dir string, span time.Duration) error {
 	store, err := history.Open(history.Config{Dir: dir})
 	if err != nil {
-		return 0, err
+		return err
 	}
 	end := time.Now().Truncate(time.Second)
 	when := end.Add(-span)
@@ -105,26 +104,8 @@ func makeHistory(ctx context.Context, dir string, span time.Duration) (int64, er
 		}
 		when = when.Add(gap)
 		if err := store.Add(h.sample(when, gap.Seconds())); err != nil {
-			_ = store.Close()
-			return 0, err
+			return errors.Join(err, store.Close())
 		}
 	}
-	if err := store.Close(); err != nil {
-		return 0, err
-	}
-	var size int64
-	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := d.Info()
-		if err == nil && info.Mode().IsRegular() {
-			size += info.Size()
-		}
-		return err
-	})
-	if err == nil {
-		err = ctx.Err()
-	}
-	return size, err
+	return errors.Join(ctx.Err(), store.Close())
 }

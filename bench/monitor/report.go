@@ -174,7 +174,7 @@ func (r *report) write(o *options) error {
 
 // order puts subjects as they are named, not as they were drawn.
 func (r *report) order(o *options) {
-	names := []string{"sarn top", "top", "htop", "btop", "glances"}
+	names := []string{"sarn top", "top", "htop", "btop", "glances", "sarn top --once", "sarn top --once -o csv"}
 	for _, n := range o.viewers {
 		names = append(names, strconv.Itoa(n)+" look on")
 	}
@@ -185,12 +185,7 @@ func (r *report) order(o *options) {
 		return len(names)
 	}
 	for _, s := range r.Sections {
-		slices.SortStableFunc(s.Subjects, func(a, b *subject) int {
-			if by := place(a) - place(b); by != 0 {
-				return by
-			}
-			return strings.Compare(a.Name, b.Name)
-		})
+		slices.SortStableFunc(s.Subjects, func(a, b *subject) int { return place(a) - place(b) })
 	}
 }
 

@@ -77,7 +77,7 @@ func measureServe(ctx context.Context, o *options, dir string, r *report) error 
 	for round := range o.rounds {
 		for _, i := range rand.Perm(len(o.viewers)) {
 			n := o.viewers[i]
-			found, err := s.measure(ctx, n, o.turn)
+			found, err := s.measure(ctx, n, o.turn/2)
 			if err != nil {
 				return fmt.Errorf("%d look on: %w", n, err)
 			}
@@ -124,17 +124,25 @@ func (s *server) measure(ctx context.Context, n int, turn time.Duration) (figure
 // measureHistory asks what a server with a long history has of memory.
 func measureHistory(ctx context.Context, o *options, dir string, r *report) error {
 	state := filepath.Join(dir, "old")
-	size, err := makeHistory(ctx, filepath.Join(state, "history"), time.Duration(o.days)*24*time.Hour)
-	if err != nil {
+	month := o.month
+	if month == "" {
+		month = filepath.Join(dir, "month")
+	}
+	if _, err := os.Stat(month); err != nil {
+		say("history: making %d days", o.days)
+		if err := makeHistory(ctx, month, time.Duration(o.days)*24*time.Hour); err != nil {
+			return err
+		}
+	}
+	if err := os.CopyFS(filepath.Join(state, "history"), os.DirFS(month)); err != nil {
 		return err
 	}
-	say("history: %d days, %d MiB", o.days, size>>20)
 	s, err := serve(ctx, o, state)
 	if err != nil {
 		return err
 	}
 	defer s.end()
-	if err := pause(ctx, o.turn); err != nil {
+	if err := pause(ctx, o.turn/2); err != nil {
 		return err
 	}
 	note := func(when string, found figures) error {
@@ -151,7 +159,7 @@ func measureHistory(ctx context.Context, o *options, dir string, r *report) erro
 		return err
 	}
 	defer a.leave()
-	if err := pause(ctx, o.turn); err != nil {
+	if err := pause(ctx, o.turn/2); err != nil {
 		return err
 	}
 	if err := note("10 look on", figures{}); err != nil {

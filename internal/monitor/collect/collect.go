@@ -65,6 +65,7 @@ type Collector struct {
 	mounts   *mounts
 	sensors  *sensors
 	machines machines
+	monitors *monitors // nil before the first VM
 }
 
 // Ticks of /proc are USER_HZ, which is 100 on every architecture that Go knows.
@@ -141,6 +142,9 @@ func (c *Collector) Close() {
 	c.files.close()
 	c.links.close()
 	c.machines.close()
+	if c.monitors != nil {
+		c.monitors.close()
+	}
 	if c.mounts != nil {
 		c.mounts.close()
 	}

@@ -78,6 +78,9 @@ func (c *Collector) readVM(p *process, m *sample.Machine) {
 		ReadBytes: p.ioRates.read, WriteBytes: p.ioRates.write, RxBytes: -1, TxBytes: -1,
 		Interfaces: slices.Clone(v.taps), Processes: 1,
 	}
+	if known := c.monitors.state(p.pid); known != "" {
+		m.State = known
+	}
 	if s := p.stat.state; s == 'T' || s == 't' || s == 'Z' {
 		m.State = "stopped"
 	}
