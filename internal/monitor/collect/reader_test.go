@@ -107,6 +107,9 @@ func told() { _, _ = os.Stdin.Read(make([]byte, 1)) }
 // help is what such a process does.
 func help(kind string) {
 	switch kind {
+	case "look":
+		look()
+		return
 	case "work": // by threads that have ended, and one that has not
 		for range 3 {
 			done := make(chan struct{})
@@ -128,6 +131,10 @@ func help(kind string) {
 		fmt.Println("ready")
 		told()
 		talk()
+	case "steady":
+		fmt.Println("ready")
+		told()
+		go steady()
 	case "ending":
 		fmt.Println("ready")
 		told()
@@ -139,6 +146,21 @@ func help(kind string) {
 	}
 	fmt.Println("ready")
 	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// steady burns about a quarter of a CPU, and writes 64 KiB to a disk 40 times a second.
+func steady() {
+	f, err := os.CreateTemp(".", "collect-*")
+	must(err)
+	must(os.Remove(f.Name()))
+	for at := time.Now(); ; at = at.Add(25 * time.Millisecond) {
+		for end := time.Now().Add(6 * time.Millisecond); time.Now().Before(end); { //nolint:revive // it is to burn
+		}
+		_, err := f.WriteAt(make([]byte, 64<<10), 0)
+		must(err)
+		must(f.Sync())
+		time.Sleep(time.Until(at.Add(25 * time.Millisecond)))
+	}
 }
 
 // endFirst ends the first thread of the process.
