@@ -56,14 +56,17 @@ func helper(t testing.TB, kind string) *assistant {
 	return helperIn(t, kind, 0)
 }
 
-// helperIn starts it in new namespaces.
-func helperIn(t testing.TB, kind string, namespaces uintptr) *assistant {
+// helperIn starts it in new namespaces, with arguments that it does not read.
+func helperIn(t testing.TB, kind string, namespaces uintptr, args ...string) *assistant {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self)
+	if len(args) > 0 {
+		cmd.Args = args
+	}
 	cmd.Env = append(os.Environ(), aHelper+"="+kind)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
