@@ -141,11 +141,13 @@ func (a *app) monitorServe(cmd *cobra.Command, m *monitorFlags) error {
 	if err != nil {
 		return err
 	}
+	spareHeap(a.Getenv)
+	spareProgram()
 	box, err := a.openMonitor(m, conf, log)
 	if err != nil {
 		return err
 	}
-	spareMemory(a.Getenv)
+	spareProgram()
 	defer onHangup(cmd.Context(), box.reload)()
 	return errors.Join(daemon.Run(cmd.Context(), log, a.Getenv("NOTIFY_SOCKET"), append(beside, box)...), box.Close())
 }
