@@ -100,7 +100,7 @@ func sleepers(t testing.TB, n int) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for end := time.Now().Add(10 * time.Second); commands(pass(t, c), "sleep 1000") < n; { // forked, and not all run yet
+	for end := time.Now().Add(30 * time.Second); commands(pass(t, c), "sleep 1000") < n; { // forked, and not all run yet
 		if time.Now().After(end) {
 			t.Fatalf("%d processes do not start", n)
 		}

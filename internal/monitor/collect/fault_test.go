@@ -139,7 +139,7 @@ func TestHungMount(t *testing.T) {
 			return slices.ContainsFunc(s.Filesystems, func(f sample.Filesystem) bool { return f.Mount == dir && f.Stale })
 		}
 		var s *sample.Sample
-		for end := time.Now().Add(10 * time.Second); s == nil || !stale(s) || !has(s, "/run"); {
+		for end := time.Now().Add(30 * time.Second); s == nil || !stale(s) || !has(s, "/run"); {
 			if time.Now().After(end) {
 				t.Fatalf("not seen as stale beside those that answer: %+v", s.Filesystems)
 			}
