@@ -45,20 +45,21 @@ var mayImport = map[string][]string{
 
 	"internal/bench/http1":   {},
 	"internal/bench/load":    {"internal/bench/http1"},
-	"internal/bench/compare": {"internal/bench/load", "internal/problem"},
+	"internal/bench/compare": {"internal/bench/load", "internal/problem", "internal/strict"},
 	"internal/bench/report":  {"internal/bench/compare", "internal/bench/load", "internal/graph"},
 	"internal/bench/netload": {},
 
 	"internal/monitor/sample":  {},
 	"internal/monitor/collect": {"internal/monitor/sample"},
 	"internal/monitor/history": {"internal/monitor/sample"},
-	"internal/monitor/alert":   {"internal/monitor/sample", "internal/problem"},
+	"internal/monitor/alert":   {"internal/monitor/sample", "internal/problem", "internal/strict"},
 	"internal/monitor/term":    {"internal/monitor/sample"},
 	"internal/monitor/serve":   {"internal/monitor/sample"},
 
 	"internal/daemon":  {},
 	"internal/graph":   {},
 	"internal/problem": {},
+	"internal/strict":  {"internal/problem"},
 	"internal/pki":     {},
 
 	// What tests are made of.
