@@ -52,7 +52,7 @@ func (c *Collector) gather(t *threadRecord, leader *processRecord) {
 	}
 	s := &p.sum
 	if s.pass != c.pass {
-		*s = sum{pass: c.pass, ended: t.ended(), alive: t.threads, record: s.record}
+		*s = sum{pass: c.pass, ended: t.ended(), alive: t.threads}
 		c.met = append(c.met, p)
 	}
 	s.threads++
@@ -67,7 +67,6 @@ func (c *Collector) gather(t *threadRecord, leader *processRecord) {
 func (c *Collector) finish(p *process) *process {
 	s := &p.sum
 	if !s.leader {
-		c.forget(p)
 		return nil
 	}
 	r := &s.record
@@ -87,7 +86,6 @@ func (c *Collector) finish(p *process) *process {
 	if s.torn || uint64(s.threads) != s.alive || r.changing != 0 {
 		var ok bool
 		if now, io, ok = c.sumOf(p, now, io); !ok {
-			c.forget(p)
 			return nil
 		}
 	}
@@ -135,6 +133,9 @@ func (c *Collector) updateNet(p *process, now traffic) {
 	p.netRate = unknown
 	if c.bpf.noSockets != nil {
 		return
+	}
+	if now == (traffic{}) { // the kernel may be too busy with it to say, before 6.2
+		now = p.net
 	}
 	p.netRate = ioRates{c.per(p.net.rx, now.rx), c.per(p.net.tx, now.tx)}
 	p.net = now
