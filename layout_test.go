@@ -81,6 +81,7 @@ var onlyIn = map[string][]string{
 	"github.com/rogpeppe/go-internal": {}, // tests alone
 	"github.com/chromedp/":            {}, // tests alone
 	"github.com/wneessen/go-mail":     {"internal/monitor/alert"},
+	"github.com/hashicorp/mdns":       {"internal/monitor/fleet"},
 	"github.com/klauspost/compress":   {"internal/monitor/history"},
 	"github.com/prometheus/":          {"internal/monitor/serve"},
 	"pgregory.net/rapid":              {"internal/netstate/netstatetest"},
