@@ -29,6 +29,7 @@ type hub struct {
 	latest  atomic.Pointer[frame]
 	first   chan struct{} // closed when there is a frame
 	viewers atomic.Int64
+	packer  packer
 }
 
 func newHub() *hub { return &hub{first: make(chan struct{})} }
@@ -40,13 +41,13 @@ func (h *hub) publish(s *sample.Sample, alerts func() any) {
 	if before != nil {
 		f.number = before.number + 1
 		was := before.sample
-		f.delta = newEvent("delta", f.number, func() any { return sample.Diff(was, s) })
+		f.delta = h.event("delta", f.number, func() any { return sample.Diff(was, s) })
 	}
-	f.whole = newEvent("sample", f.number, func() any { return s })
+	f.whole = h.event("sample", f.number, func() any { return s })
 	if alerts != nil {
-		f.alerts = newEvent("alerts", f.number, alerts)
+		f.alerts = h.event("alerts", f.number, alerts)
 	}
-	f.short = newEvent("summary", f.number, func() any { return summary(s, alerts) })
+	f.short = h.event("summary", f.number, func() any { return summary(s, alerts) })
 	h.latest.Store(f)
 	if before == nil {
 		close(h.first)
@@ -62,7 +63,7 @@ type event struct {
 	packed func() []byte // the same as a part of a stream of RFC 1951
 }
 
-func newEvent(name string, number uint64, value func() any) *event {
+func (h *hub) event(name string, number uint64, value func() any) *event {
 	e := &event{}
 	e.body = sync.OnceValue(func() []byte {
 		text, err := json.Marshal(value())
@@ -74,26 +75,40 @@ func newEvent(name string, number uint64, value func() any) *event {
 	e.plain = sync.OnceValue(func() []byte {
 		return fmt.Appendf(nil, "event: %s\nid: %d\ndata: %s\n\n", name, number, e.body())
 	})
-	e.packed = sync.OnceValue(func() []byte { return pack(e.plain()) })
+	e.packed = sync.OnceValue(func() []byte { return h.packer.pack(e.plain()) })
 	return e
 }
 
 // gzipHeader begins a stream of RFC 1952, which the packed forms of events go on with.
 const gzipHeader = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
+// packer compresses, with one set of tables for all.
+type packer struct {
+	mu  sync.Mutex
+	to  *flate.Writer
+	out bytes.Buffer
+}
+
 // pack compresses data to blocks that refer to nothing before them and end on a byte, so
 // that they can stand in any stream: one compression serves all viewers.
-func pack(data []byte) []byte {
-	var out bytes.Buffer
-	w, err := flate.NewWriter(&out, flate.BestSpeed)
-	if err == nil {
-		_, err = w.Write(data)
+func (p *packer) pack(data []byte) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.out.Reset()
+	var err error
+	if p.to == nil {
+		p.to, err = flate.NewWriter(&p.out, flate.BestSpeed)
+	} else {
+		p.to.Reset(&p.out)
 	}
 	if err == nil {
-		err = w.Flush()
+		_, err = p.to.Write(data)
+	}
+	if err == nil {
+		err = p.to.Flush()
 	}
 	if err != nil { // a buffer takes everything
 		panic(err)
 	}
-	return out.Bytes()
+	return bytes.Clone(p.out.Bytes())
 }
