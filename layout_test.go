@@ -67,6 +67,7 @@ var mayImport = map[string][]string{
 
 	// What tests are made of.
 	"internal/e2e":                   {},
+	"internal/browsertest":           {},
 	"internal/netnstest":             {},
 	"internal/netstate/netstatetest": {"internal/netstate"},
 	"internal/store/storetest":       {"internal/intent", "internal/store"},
@@ -79,7 +80,7 @@ var onlyIn = map[string][]string{
 	"github.com/danielgtaylor/huma":   {"internal/controller"},
 	"github.com/spf13/":               {"internal/cli"},
 	"github.com/rogpeppe/go-internal": {}, // tests alone
-	"github.com/chromedp/":            {}, // tests alone
+	"github.com/chromedp/":            {"internal/browsertest"},
 	"github.com/wneessen/go-mail":     {"internal/monitor/alert"},
 	"github.com/hashicorp/mdns":       {"internal/monitor/fleet"},
 	"github.com/klauspost/compress":   {"internal/monitor/history"},
