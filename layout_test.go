@@ -45,14 +45,14 @@ var mayImport = map[string][]string{
 
 	"internal/bench/http1":   {},
 	"internal/bench/load":    {"internal/bench/http1"},
-	"internal/bench/compare": {"internal/bench/load", "internal/problem"},
+	"internal/bench/compare": {"internal/bench/load", "internal/problem", "internal/strict"},
 	"internal/bench/report":  {"internal/bench/compare", "internal/bench/load", "internal/graph"},
 	"internal/bench/netload": {},
 
 	"internal/monitor/sample":  {},
 	"internal/monitor/collect": {"internal/monitor/sample"},
 	"internal/monitor/history": {"internal/monitor/sample"},
-	"internal/monitor/alert":   {"internal/monitor/sample", "internal/problem"},
+	"internal/monitor/alert":   {"internal/monitor/sample", "internal/problem", "internal/strict"},
 	"internal/monitor/term":    {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
 	"internal/monitor/serve":   {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
 	"internal/monitor/remote":  {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
@@ -63,6 +63,7 @@ var mayImport = map[string][]string{
 	"internal/daemon":  {},
 	"internal/graph":   {},
 	"internal/problem": {},
+	"internal/strict":  {"internal/problem"},
 	"internal/pki":     {},
 
 	// What tests are made of.
@@ -83,6 +84,7 @@ var onlyIn = map[string][]string{
 	"github.com/chromedp/":            {"internal/browsertest"},
 	"github.com/wneessen/go-mail":     {"internal/monitor/alert"},
 	"github.com/hashicorp/mdns":       {"internal/monitor/fleet"},
+	"github.com/cilium/ebpf":          {"internal/monitor/collect"},
 	"github.com/klauspost/compress":   {"internal/monitor/history"},
 	"github.com/prometheus/":          {"internal/monitor/serve"},
 	"pgregory.net/rapid":              {"internal/netstate/netstatetest"},

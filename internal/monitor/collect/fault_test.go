@@ -2,6 +2,7 @@ package collect
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -25,55 +26,59 @@ func descriptors(t *testing.T) int {
 }
 
 func TestProcessesThatEndAreSkipped(t *testing.T) {
-	c := newCollector(t, Config{})
-	pass(t, c)
-	open := descriptors(t)
-	churn := start(t, "sh", "-c", "while :; do /bin/true & /bin/true; done")
-	for range 50 {
-		s := pass(t, c)
-		for _, p := range s.Processes {
-			if p.Name == "" || p.PID == 0 || p.CPU < 0 || p.CPU > 64 {
-				t.Fatalf("process %+v", p)
+	readers(t, func(t *testing.T, conf Config) {
+		c := newCollector(t, conf)
+		pass(t, c)
+		open := descriptors(t)
+		churn := start(t, "sh", "-c", "while :; do /bin/true & /bin/true; done")
+		for range 50 {
+			s := pass(t, c)
+			for _, p := range s.Processes {
+				if p.Name == "" || p.PID == 0 || p.CPU < 0 || p.CPU > 64 {
+					t.Fatalf("process %+v", p)
+				}
 			}
 		}
-	}
-	_ = unix.Kill(-churn.Process.Pid, unix.SIGKILL)
-	_ = churn.Wait()
-	pass(t, c)
-	if now := descriptors(t); now > open+30 {
-		t.Errorf("%d descriptors are open, %d were before the processes came and went", now, open)
-	}
-	if p := processOf(pass(t, c), churn.Process.Pid); p != nil {
-		t.Errorf("a process that is gone is in the sample: %+v", p)
-	}
+		_ = unix.Kill(-churn.Process.Pid, unix.SIGKILL)
+		_ = churn.Wait()
+		pass(t, c)
+		if now := descriptors(t); now > open+30 {
+			t.Errorf("%d descriptors are open, %d were before the processes came and went", now, open)
+		}
+		if p := processOf(pass(t, c), churn.Process.Pid); p != nil {
+			t.Errorf("a process that is gone is in the sample: %+v", p)
+		}
+	})
 }
 
 func TestNamesFollowExec(t *testing.T) {
-	dir := t.TempDir()
-	fifo := filepath.Join(dir, "go")
-	if err := unix.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := start(t, "sh", "-c", "read x < "+fifo+"; exec sleep 1000")
-	c := newCollector(t, Config{})
-	if p := mustHave(t, pass(t, c), cmd.Process.Pid); p.Name != "sh" {
-		t.Fatalf("%+v", p)
-	}
-	for range 3 {
-		pass(t, c)
-	}
-	if err := os.WriteFile(fifo, []byte("x\n"), 0); err != nil {
-		t.Fatal(err)
-	}
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		p := mustHave(t, pass(t, c), cmd.Process.Pid)
-		if p.Name == "sleep" && p.Command == "sleep 1000" {
-			return
+	readers(t, func(t *testing.T, conf Config) {
+		dir := t.TempDir()
+		fifo := filepath.Join(dir, "go")
+		if err := unix.Mkfifo(fifo, 0o600); err != nil {
+			t.Fatal(err)
 		}
-		if time.Now().After(end) {
-			t.Fatalf("after exec it is still %+v", p)
+		cmd := start(t, "sh", "-c", "read x < "+fifo+"; exec sleep 1000")
+		c := newCollector(t, conf)
+		if p := mustHave(t, pass(t, c), cmd.Process.Pid); p.Name != "sh" {
+			t.Fatalf("%+v", p)
 		}
-	}
+		for range 3 {
+			pass(t, c)
+		}
+		if err := os.WriteFile(fifo, []byte("x\n"), 0); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			p := mustHave(t, pass(t, c), cmd.Process.Pid)
+			if p.Name == "sleep" && p.Command == "sleep 1000" {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("after exec it is still %+v", p)
+			}
+		}
+	})
 }
 
 // Few descriptors make passes slower, not wrong.
@@ -81,7 +86,7 @@ func TestFewDescriptors(t *testing.T) {
 	netnstest.Run(t, func(t *testing.T) {
 		sleepers(t, 100)
 		for _, most := range []int{0, 20, -1} {
-			c, err := New(Config{Descriptors: most})
+			c, err := New(Config{Descriptors: most, Reader: Files})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -134,7 +139,7 @@ func TestHungMount(t *testing.T) {
 			return slices.ContainsFunc(s.Filesystems, func(f sample.Filesystem) bool { return f.Mount == dir && f.Stale })
 		}
 		var s *sample.Sample
-		for end := time.Now().Add(10 * time.Second); s == nil || !stale(s) || !has(s, "/run"); {
+		for end := time.Now().Add(30 * time.Second); s == nil || !stale(s) || !has(s, "/run"); {
 			if time.Now().After(end) {
 				t.Fatalf("not seen as stale beside those that answer: %+v", s.Filesystems)
 			}
@@ -254,6 +259,57 @@ func TestNumberOfAnother(t *testing.T) {
 	}
 }
 
+// The same on a real kernel, which is told what number to give next.
+func TestNumberOfAnotherForReal(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		readers(t, func(t *testing.T, conf Config) {
+			c := newCollector(t, conf)
+			first := start(t, "sh", "-c", "while :; do :; done")
+			pid := first.Process.Pid
+			for mustHave(t, pass(t, c), pid).CPUTime < 0.05 { //nolint:revive // until it has used some
+			}
+			before := *mustHave(t, pass(t, c), pid)
+			_ = first.Process.Kill()
+			_ = first.Wait()
+			again := startAs(t, pid)
+			p := mustHave(t, pass(t, c), again)
+			if p.Command != "sleep 1001" || p.Name != "sleep" || p.CPU > 0.9 || !p.Start.After(before.Start) || p.CPUTime > before.CPUTime {
+				t.Errorf("%+v after %+v", p, before)
+			}
+		})
+	})
+}
+
+// startAs starts a process with that number. Threads take numbers too, so it may take some
+// attempts.
+func startAs(t *testing.T, pid int) int {
+	t.Helper()
+	for range 1000 {
+		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(itoa(pid-1)), 0); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("sleep", "1001")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if cmd.Process.Pid == pid {
+			t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+			for name := ""; name != "sleep\n"; { // it has forked, and may not run it yet
+				b, err := os.ReadFile("/proc/" + itoa(pid) + "/comm")
+				if err != nil {
+					t.Fatal(err)
+				}
+				name = string(b)
+			}
+			return pid
+		}
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}
+	t.Fatalf("no process gets number %d", pid)
+	return 0
+}
+
 func TestCPUsComeAndGo(t *testing.T) {
 	dir := fake(t, map[string]string{"stat": "cpu 0 0 0 200\ncpu0 0 0 0 100\ncpu1 0 0 0 100\n"})
 	c := newCollector(t, Config{Proc: dir, Sys: dir})
@@ -284,5 +340,24 @@ func TestCPUsComeAndGo(t *testing.T) {
 func TestNoProcfs(t *testing.T) {
 	if _, err := New(Config{Proc: t.TempDir()}); err == nil {
 		t.Error("a directory without stat is taken for procfs")
+	}
+}
+
+// When BPF breaks, files are read from then on, in the same pass.
+func TestBPFThatBreaks(t *testing.T) {
+	c := newCollector(t, Config{Reader: BPF})
+	pass(t, c)
+	if err := c.bpf.tasks.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		s := pass(t, c)
+		p := mustHave(t, s, os.Getpid())
+		if s.Host.Reader != string(Files) || p.CPU > 64 || p.CPUTime == 0 || p.RxBytes != -1 || s.Tasks.Processes != len(s.Processes) {
+			t.Errorf("read by %s: %+v", s.Host.Reader, p)
+		}
+		if m, ok := missing(s, "network rates of processes"); !ok || m.Why == "" {
+			t.Errorf("missing %+v", s.Missing)
+		}
 	}
 }

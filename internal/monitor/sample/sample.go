@@ -35,6 +35,8 @@ type Host struct {
 	CPUs   int       `json:"cpus"`
 	Model  string    `json:"model"` // of the CPUs
 	Boot   time.Time `json:"boot"`
+	// Reader is how its processes are read: bpf or proc.
+	Reader string `json:"reader,omitempty"`
 }
 
 // CPU is how the CPUs spent the time. Total is the mean of the cores.
@@ -180,8 +182,9 @@ type Process struct {
 
 	ReadBytes  float64 `json:"read_bytes"`
 	WriteBytes float64 `json:"write_bytes"`
-	RxBytes    float64 `json:"rx_bytes"`
-	TxBytes    float64 `json:"tx_bytes"`
+	// RxBytes and TxBytes are data of IP sockets, without headers.
+	RxBytes float64 `json:"rx_bytes"`
+	TxBytes float64 `json:"tx_bytes"`
 
 	// Machine is the VM or container that it belongs to, by Machine.ID.
 	Machine string `json:"machine,omitempty"`
