@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -130,7 +131,7 @@ func (p *parsing) host(field string, l listed, otherwise remote.Config) Host {
 		}
 	}
 	if h.Name == "" {
-		h.Name = HostOf(h.Address)
+		h.Name = NameOf(h.Address)
 	}
 	switch {
 	case l.Address == "":
@@ -160,14 +161,15 @@ func (p *parsing) path(name string) string {
 	return filepath.Join(p.dir, name)
 }
 
-// HostOf is the name of an address, without scheme and port.
-func HostOf(address string) string {
+// NameOf is a name for the host at an address: that without scheme and port, with a
+// dash for what no name may have.
+func NameOf(address string) string {
 	if _, after, ok := strings.Cut(address, "://"); ok {
 		address = after
 	}
 	address = strings.TrimSuffix(address, "/")
-	if i := strings.LastIndex(address, ":"); i >= 0 && strings.Count(address, ":") == 1 {
-		address = address[:i]
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		address = host
 	}
-	return address
+	return strings.Trim(strings.NewReplacer(":", "-", "%", "-", "[", "", "]", "").Replace(address), "-")
 }

@@ -55,6 +55,17 @@ hosts:
 	}
 }
 
+// TestNames of hosts that have none.
+func TestNames(t *testing.T) {
+	for address, want := range map[string]string{
+		"hyper1": "hyper1", "https://hyper1:99/": "hyper1", "10.0.0.1:5": "10.0.0.1", "fd00::5": "fd00--5", "[fd00::5]:7": "fd00--5", "[fd00::5]": "fd00--5",
+	} {
+		if got := NameOf(address); got != want || !nameRE.MatchString(got) {
+			t.Errorf("%s is called %q, not %q", address, got, want)
+		}
+	}
+}
+
 // TestMistakes in a file are told together, each with its line.
 func TestMistakes(t *testing.T) {
 	dir := files(t)
@@ -81,7 +92,7 @@ func TestMistakes(t *testing.T) {
 		"hosts:\n  - address: h1\n---\nhosts:\n  - address: h2\n": {":4: is a second document"},
 		"hosts:\n  - name: \"\\e[31m\"\n    address: h1\n":        {`"\x1b[31m" is not a name`},
 		"hosts:\n  - address: [h1]\n":                             {":2: hosts.0.address: is one value"},
-		"hosts:\n  - address: \"[fd00::1]:5\"\n":                  {":2: hosts.0.name: is missing"},
+		"hosts:\n  - address: \"-\"\n":                            {":2: hosts.0.name: is missing, and \"\" would be none"},
 	} {
 		_, err := Parse(file, []byte(text), remote.Config{})
 		ps, ok := err.(problem.Problems)
