@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"bench/chart":          {"internal/graph"},
 	"examples/bench/hello": {},
 	"bench/fleet":          {"internal/api", "internal/graph", "internal/intent", "internal/netstate"},
+	"bench/monitor":        {"internal/graph", "internal/monitor/history", "internal/monitor/sample"},
 	"internal/cli": {
 		"internal/agent", "internal/api", "internal/compile", "internal/controller", "internal/daemon", "internal/doctor",
 		"internal/bench/compare", "internal/bench/load", "internal/bench/netload", "internal/bench/report",

@@ -9,14 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spareMemory makes the process small for one that runs for months beside others. Its
-// heap may be little more than what is alive, since a pass makes little garbage. And the
-// program's own pages that starting it has touched, most of a large program that is
-// mostly not a monitor, are given back; what is needed comes again from the page cache.
-func spareMemory(getenv func(string) string) {
+// spareHeap lets the heap be little more than what is alive: who runs for months beside
+// others shall be small, and a pass makes little garbage.
+func spareHeap(getenv func(string) string) {
 	if getenv("GOGC") == "" {
 		debug.SetGCPercent(40)
 	}
+}
+
+// spareProgram gives back what only the start has needed: garbage, and the pages of the
+// program that it has touched, most of a large program that is mostly not a monitor. What
+// is needed comes again from the page cache.
+func spareProgram() {
 	debug.FreeOSMemory()
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {

@@ -78,6 +78,8 @@ func TestMonitorServeMemory(t *testing.T) {
 	state := t.TempDir()
 	from, to := month(t, filepath.Join(state, "history"))
 	w := watch(t, "--state", state)
+	now, most := w.resident()
+	t.Logf("%d KiB are resident, %d at the most, when it has started", now>>10, most>>10)
 	defer w.look(10, nil)()
 	q := url.Values{"from": {from.Format(time.RFC3339)}, "to": {to.Format(time.RFC3339)}, "field": {"cpu.busy", "memory.used", "disks[sd0].read_bytes", "machines[vm/web1].cpu"}}
 	for i := range 5 {
@@ -96,7 +98,7 @@ func TestMonitorServeMemory(t *testing.T) {
 		w.get("/metrics", nil)
 	}
 	const bound = 40 << 20
-	now, most := w.resident()
+	now, most = w.resident()
 	t.Logf("%d KiB are resident, %d at the most", now>>10, most>>10)
 	if now > bound || most > bound {
 		t.Error("that is too much")

@@ -1,14 +1,13 @@
 package serve
 
 import (
-	"context"
 	"log/slog"
 
 	"sarn/internal/monitor/sample"
 )
 
 // mostUnkept is how many samples may wait for the disk.
-const mostUnkept = 60
+const mostUnkept = 20
 
 // keeper hands samples to the history. A disk that hangs holds up nobody else.
 type keeper struct {
@@ -30,28 +29,11 @@ func (k *keeper) take(s *sample.Sample) {
 	}
 }
 
-// run ends when ctx does and what waits is kept.
-func (k *keeper) run(ctx context.Context) {
-	for {
-		select {
-		case s := <-k.samples:
-			k.add(s)
-			continue
-		case <-ctx.Done():
+// run ends when there are no more samples and what waits is kept.
+func (k *keeper) run() {
+	for s := range k.samples {
+		if err := k.to.Add(s); err != nil {
+			k.log.Error("the history was not written; it is tried again", "error", err)
 		}
-		for {
-			select {
-			case s := <-k.samples:
-				k.add(s)
-			default:
-				return
-			}
-		}
-	}
-}
-
-func (k *keeper) add(s *sample.Sample) {
-	if err := k.to.Add(s); err != nil {
-		k.log.Error("the history was not written; it is tried again", "error", err)
 	}
 }

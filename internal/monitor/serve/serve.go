@@ -104,9 +104,14 @@ func (s *Server) Run(ctx context.Context) error {
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	var all sync.WaitGroup
-	all.Go(func() { s.watch(ctx) })
+	all.Go(func() {
+		s.watch(ctx)
+		if s.keeper != nil {
+			close(s.keeper.samples)
+		}
+	})
 	if s.keeper != nil {
-		all.Go(func() { s.keeper.run(ctx) })
+		all.Go(s.keeper.run)
 	}
 	failed := make(chan error, 1)
 	all.Go(func() { failed <- web.Serve(l) })
