@@ -1,6 +1,6 @@
 # make help lists the targets.
 .DEFAULT_GOAL := build
-.PHONY: help build install test lint fmt demo bench bench-deps bench-fleet deps clean
+.PHONY: help build install test lint fmt demo bench bench-deps bench-fleet uplot deps clean
 
 PREFIX ?= /usr/local
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -17,8 +17,12 @@ test: deps build ## run every test; needs root for the network namespaces
 	@go vet ./...
 	@SARN_REQUIRE_NETNS=1 go test -count=1 -p 2 -timeout 20m ./...
 
-install: build ## put bin/sarn into PREFIX/bin (/usr/local)
+install: build ## put bin/sarn into PREFIX/bin (/usr/local), and its units for systemd beside it
 	@install -D -m 755 bin/sarn $(DESTDIR)$(PREFIX)/bin/sarn
+	@for u in packaging/systemd/*.service; do \
+		install -d $(DESTDIR)$(PREFIX)/lib/systemd/system; \
+		sed 's|/usr/local/bin/|$(PREFIX)/bin/|' $$u >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${u##*/}; \
+	done
 
 lint: ## run the linters, at the version that tools/go.mod pins
 	@go tool -modfile=tools/go.mod golangci-lint run
@@ -42,6 +46,15 @@ bench-fleet: build ## measure the controller with up to 1,000 nodes: see docs/sc
 
 bench-%: bench-deps build
 	@sh bench/$*.sh
+
+# uPlot, which the monitor's pages draw charts with: its version and the package's hash
+# stand in the README.md beside it.
+uplot: web := internal/monitor/web/assets/uplot
+uplot: ## fetch the monitor's charting library from npm again
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && want=$$(sed -n 's/^ *\([0-9a-f]\{64\}  .*tgz\)$$/\1/p' $(web)/README.md) && \
+	version=$$(echo "$$want" | sed 's/.*uplot-\(.*\)\.tgz/\1/') && (cd "$$dir" && npm pack --silent "uplot@$$version" >/dev/null && \
+	echo "$$want" | sha256sum -c --quiet && tar xzf "uplot-$$version.tgz") && \
+	cp "$$dir"/package/LICENSE "$$dir"/package/dist/uPlot.iife.min.js "$$dir"/package/dist/uPlot.min.css $(web)/
 
 deps: ## install the programs that the lab and the tests need (Debian, root)
 	@.ci/deps

@@ -21,6 +21,7 @@ import (
 	"sarn/internal/monitor/collect"
 	"sarn/internal/monitor/history"
 	"sarn/internal/monitor/serve"
+	"sarn/internal/monitor/web"
 )
 
 // monitorFlags are what a monitor that serves is asked for.
@@ -34,6 +35,7 @@ type monitorFlags struct {
 	state       string
 	noHistory   bool
 	historySize size
+	hosts       hostsFlags
 	log         logFlags
 }
 
@@ -55,6 +57,7 @@ authority in --tls-ca, as ` + "`sarn pki`" + ` makes them for admins.
 SIGHUP reads the file of alerts again; one that is wrong changes nothing.`,
 		Example: `  sarn monitor serve
   sarn monitor serve --alerts /etc/sarn/alerts.yaml
+  sarn monitor serve --hosts hosts.yaml
   sarn monitor serve --listen 0.0.0.0:61208 --tls-cert web1.crt --tls-key web1.key --token-file token
   sarn monitor serve --listen 0.0.0.0:61208 --tls-cert node-web1.crt --tls-key node-web1.key --tls-ca ca.crt`,
 		Args: noArgs,
@@ -68,6 +71,7 @@ SIGHUP reads the file of alerts again; one that is wrong changes nothing.`,
 	f.StringVar(&m.tokenFile, "token-file", "", "`file` with the token that clients must show")
 	f.StringVar(&m.alerts, "alerts", "", "`file` of alerts; see `sarn monitor check`")
 	m.storeFlags(f, a.stateDir())
+	m.hosts.flags(cmd)
 	m.log.flags(cmd)
 	return cmd
 }
@@ -120,8 +124,8 @@ func (a *app) monitorServe(cmd *cobra.Command, m *monitorFlags) error {
 		return err
 	}
 	for _, flag := range []string{"server", "lab"} {
-		if cmd.Flags().Changed(flag) {
-			return usageError("--%s has no use with `%s`, which talks to no controller", flag, cmd.CommandPath())
+		if cmd.Flags().Changed(flag) && !m.hosts.nodes {
+			return usageError("--%s has no use with `%s`, which talks to no controller but for --nodes", flag, cmd.CommandPath())
 		}
 	}
 	conf, err := a.monitorConfig(m)
@@ -131,12 +135,17 @@ func (a *app) monitorServe(cmd *cobra.Command, m *monitorFlags) error {
 	if err := conf.Validate(); err != nil {
 		return usageError("%w", err)
 	}
+	beside, err := a.monitorHosts(&m.hosts, &conf, log)
+	if err != nil {
+		return err
+	}
 	box, err := a.openMonitor(m, conf, log)
 	if err != nil {
 		return err
 	}
+	spareMemory(a.Getenv)
 	defer onHangup(cmd.Context(), box.reload)()
-	return errors.Join(daemon.Run(cmd.Context(), log, a.Getenv("NOTIFY_SOCKET"), box), box.Close())
+	return errors.Join(daemon.Run(cmd.Context(), log, a.Getenv("NOTIFY_SOCKET"), append(beside, box)...), box.Close())
 }
 
 // monitorConfig is what the flags say of serving.
@@ -230,6 +239,9 @@ func (a *app) openMonitor(m *monitorFlags, conf serve.Config, log *slog.Logger) 
 		return nil, err
 	}
 	d.Source = box.collector
+	if conf.Web, err = web.New(web.Config{Version: a.version(), Hosts: conf.Hosts != nil}); err != nil {
+		return nil, err
+	}
 	box.server, err = serve.New(conf, d)
 	return box, err
 }

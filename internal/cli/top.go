@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sarn/internal/daemon"
 	"sarn/internal/monitor/collect"
 	"sarn/internal/monitor/sample"
 	"sarn/internal/monitor/term"
@@ -221,6 +222,7 @@ func (a *app) needsTerminal() error {
 // screen is a live view's config as far as it is about the terminal, which there is:
 // see needsTerminal.
 func (a *app) screen() term.Config {
+	daemon.GiveBack() // what shows a machine for hours has started
 	in, _ := a.In.(*os.File)
 	out, _ := a.Out.(*os.File)
 	return term.Config{In: in, Out: out, Term: a.Getenv("TERM"), NoColor: a.Getenv("NO_COLOR") != "", Version: a.version()}

@@ -11,9 +11,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -37,8 +39,14 @@ type watcher struct {
 // watch starts a monitor and waits until it answers.
 func watch(t *testing.T, args ...string) *watcher {
 	t.Helper()
+	return watchAs(t, nil, args...)
+}
+
+// watchAs starts it by another program, which makes it somebody else.
+func watchAs(t *testing.T, by []string, args ...string) *watcher {
+	t.Helper()
 	w := &watcher{fabric: fabric{T: t}}
-	w.cmd = bounded(t, append([]string{program, "monitor", "serve", "--listen", "127.0.0.1:0"}, args...)...)
+	w.cmd = bounded(t, slices.Concat(by, []string{program, "monitor", "serve", "--listen", "127.0.0.1:0"}, args)...)
 	out, err := w.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -176,15 +184,19 @@ func (w *watcher) resident() (now, most int) {
 	return of("VmRSS:"), of("VmHWM:")
 }
 
-// passes waits for so many more looks at the machine, and returns how much CPU each cost.
-func (w *watcher) passes(n int) time.Duration {
+// pass is what a look at the machine costs, with all that the monitor does meanwhile.
+func (w *watcher) pass() time.Duration {
 	w.Helper()
-	count := func() float64 { return w.metric("sarn_monitor_passes_total") }
-	from, used := count(), w.cpu()
-	for count() < from+float64(n) {
-		time.Sleep(50 * time.Millisecond)
+	const count, enough = "sarn_monitor_passes_total", 10
+	from := w.metric(count)
+	used := w.cpu()
+	for {
+		time.Sleep(time.Second)
+		now := w.cpu()
+		if passes := w.metric(count) - from; passes >= enough {
+			return time.Duration(float64(now-used) / passes)
+		}
 	}
-	return time.Duration(float64(w.cpu()-used) / (count() - from))
 }
 
 // look opens streams that are read to the end of the test or until the function returned
@@ -205,7 +217,7 @@ func (w *watcher) look(n int, seen func(name string)) (stop func()) {
 		}
 		all.Go(func() {
 			defer a.Body.Close()
-			lines := bufio.NewReaderSize(a.Body, 1<<20)
+			lines := bufio.NewReader(a.Body)
 			for {
 				line, err := lines.ReadString('\n')
 				if err != nil {
@@ -262,12 +274,13 @@ func TestMonitorServe(t *testing.T) {
 	first := alerts.Active[0].ID
 
 	w.stop()
+	restart := time.Now()
 	w = watch(t, "--state", dir, "--alerts", rules)
 	if w.get("/api/v1/alerts", &alerts); len(alerts.Active) != 1 || alerts.Active[0].ID != first {
 		t.Errorf("after a restart: %+v, want %s", alerts, first)
 	}
-	var kept struct{ Bounds []struct{ Records int } }
-	if w.get("/api/v1/history", &kept); kept.Bounds[0].Records < 2 {
+	var kept struct{ Bounds []struct{ From time.Time } }
+	if w.get("/api/v1/history", &kept); !kept.Bounds[0].From.Before(restart) {
 		t.Errorf("after a restart there is a history of %+v", kept)
 	}
 	// A second one would write to the same history.
@@ -312,5 +325,46 @@ func TestMonitorServeBadInput(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(state + "/*"); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestMonitorServeCost: ten who look on cost at most half as much again as none, in one
+// run, turn by turn.
+func TestMonitorServeCost(t *testing.T) {
+	w := watch(t, "--no-history", "--interval", "100ms")
+	var none, ten time.Duration
+	for range 3 {
+		none += w.pass()
+		stop := w.look(10, nil)
+		ten += w.pass()
+		stop()
+	}
+	if ten > none*3/2 {
+		t.Errorf("a pass costs %v with ten who look on, %v with none", ten/3, none/3)
+	}
+	t.Logf("a pass costs %v with ten who look on, %v with none", ten/3, none/3)
+}
+
+// TestMonitorServeManyViewers: a thousand are served where so many are allowed, and one
+// more is told so. What they take is bounded.
+func TestMonitorServeManyViewers(t *testing.T) {
+	const most = 1000
+	w := watch(t, "--no-history", "--viewers", fmt.Sprint(most))
+	var events atomic.Int64
+	defer w.look(most, func(string) { events.Add(1) })()
+	a, err := http.Get(w.at + "/api/v1/stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Body.Close()
+	if words, _ := io.ReadAll(a.Body); a.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(words), "1000 look on already") {
+		t.Errorf("one more: %s %s", a.Status, words)
+	}
+	w.eventually("all get the sample and what changes", func() bool { return events.Load() >= 3*most })
+	if n := w.metric("sarn_monitor_viewers"); n != most {
+		t.Errorf("%v look on", n)
+	}
+	if now, highest := w.resident(); highest > 200<<20 {
+		t.Errorf("%d KiB are resident, %d at the most", now>>10, highest>>10)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"slices"
 	"strings"
@@ -22,6 +23,8 @@ type Config struct {
 	Finders []Finder
 	// Interval is the time between questions to one host; 0 is 3 s.
 	Interval time.Duration
+	// Log is told when hosts cannot be found; nil for nobody.
+	Log *slog.Logger
 }
 
 // Finder finds hosts.
@@ -132,10 +135,14 @@ func (f *Fleet) note(number int, finder string, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.told[number] = true
-	delete(f.notes, finder)
-	if err != nil {
-		f.notes[finder] = err.Error()
+	if err == nil {
+		delete(f.notes, finder)
+		return
 	}
+	if f.notes[finder] != err.Error() && f.config.Log != nil {
+		f.config.Log.Warn("hosts cannot be found", "of", finder, "error", err)
+	}
+	f.notes[finder] = err.Error()
 }
 
 // Notes says which finders cannot know what is there, and why.
@@ -264,9 +271,9 @@ func (f *Fleet) Top(by string, n int) []Process {
 	return top[:min(len(top), n)]
 }
 
-// Machines are all VMs and containers of the hosts that are up, those that use the most
-// CPU first.
-func (f *Fleet) Machines() []Machine {
+// Machines are the first n VMs and containers of the hosts that are up, by one of
+// sample.By.
+func (f *Fleet) Machines(by string, n int) []Machine {
 	all := []Machine{}
 	for _, w := range f.watchers() {
 		if s := w.now(); s.Summary != nil {
@@ -276,7 +283,7 @@ func (f *Fleet) Machines() []Machine {
 		}
 	}
 	slices.SortFunc(all, func(a, b Machine) int {
-		return cmp.Or(cmp.Compare(b.Machine.CPU, a.Machine.CPU), strings.Compare(a.Host, b.Host), strings.Compare(a.Machine.ID, b.Machine.ID))
+		return cmp.Or(cmp.Compare(b.Machine.Figure(by), a.Machine.Figure(by)), strings.Compare(a.Host, b.Host), strings.Compare(a.Machine.ID, b.Machine.ID))
 	})
-	return all
+	return all[:min(len(all), n)]
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/mdns"
@@ -39,6 +40,8 @@ type MDNS struct {
 	Interface string
 	// Config is how to identify to those that are found; Address and Names are not used.
 	Config remote.Config
+
+	asking sync.WaitGroup
 }
 
 // String implements Finder.
@@ -46,9 +49,13 @@ func (m *MDNS) String() string { return "mDNS" }
 
 // Find implements Finder.
 func (m *MDNS) Find(ctx context.Context, tell func([]Host, error)) {
+	m.find(ctx, askEvery, askFor, tell)
+}
+
+func (m *MDNS) find(ctx context.Context, pause, patience time.Duration, tell func([]Host, error)) {
 	known := map[string]*answered{}
 	for {
-		hosts, err := m.ask(ctx)
+		hosts, err := m.askWithin(ctx, patience)
 		if ctx.Err() != nil {
 			return
 		}
@@ -67,7 +74,7 @@ func (m *MDNS) Find(ctx context.Context, tell func([]Host, error)) {
 			all = append(all, k.host)
 		}
 		tell(all, err)
-		again := time.NewTimer(askEvery)
+		again := time.NewTimer(pause)
 		select {
 		case <-again.C:
 		case <-ctx.Done():
@@ -82,16 +89,37 @@ type answered struct {
 	missed int
 }
 
+// askWithin is ask, but for the library's waiting to the end of askFor also when ctx has
+// ended.
+func (m *MDNS) askWithin(ctx context.Context, patience time.Duration) (hosts []Host, err error) {
+	done := make(chan struct{})
+	var found []Host
+	var wrong error
+	m.asking.Go(func() {
+		defer close(done)
+		found, wrong = m.ask(ctx, patience)
+	})
+	select {
+	case <-done:
+		return found, wrong
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
 // ask asks once.
-func (m *MDNS) ask(ctx context.Context) ([]Host, error) {
+func (m *MDNS) ask(ctx context.Context, patience time.Duration) ([]Host, error) {
 	on, err := outward(m.Interface)
 	if err != nil {
 		return nil, err
 	}
 	// The library goes on changing what it has handed out until it returns.
 	entries := make(chan *mdns.ServiceEntry, mostFound)
-	err = mdns.QueryContext(ctx, &mdns.QueryParam{Service: service, Domain: strings.Trim(domain, "."), Timeout: askFor, Interface: on,
+	err = mdns.QueryContext(ctx, &mdns.QueryParam{Service: service, Domain: strings.Trim(domain, "."), Timeout: patience, Interface: on,
 		Entries: entries, DisableIPv6: true, Logger: log.New(io.Discard, "", 0)})
+	if err != nil && source() == nil { // the library listens where the default route leads
+		return nil, fmt.Errorf("ask on %s: %w; without a default route multicast needs one of its own: ip route add 224.0.0.0/4 dev %s", on.Name, err, on.Name)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("ask on %s: %w", on.Name, err)
 	}
@@ -128,8 +156,31 @@ type Announcement struct {
 	Interface string // where to answer; empty is the one of Listen, or that leads elsewhere
 }
 
+// Validate says what is wrong, apart from a network that is not there.
+func (a *Announcement) Validate() error {
+	host, port, err := net.SplitHostPort(a.Listen)
+	if err != nil {
+		return fmt.Errorf("%s is not HOST:PORT", a.Listen)
+	}
+	ip := net.ParseIP(host)
+	switch {
+	case !nameRE.MatchString(a.Name):
+		return fmt.Errorf("this machine's name %q is not one that can be announced", a.Name)
+	case host == "localhost" || ip != nil && ip.IsLoopback():
+		return fmt.Errorf("%s is this machine alone: nobody who is told of it could come; listen on an address that others reach", a.Listen)
+	case ip != nil && ip.To4() == nil && !ip.IsUnspecified():
+		return fmt.Errorf("%s is announced by IPv4 alone: listen on an IPv4 address", a.Listen)
+	case port == "0":
+		return errors.New("port 0 cannot be announced: give one")
+	}
+	return nil
+}
+
 // Announce answers questions of multicast DNS for monitors until ctx ends.
 func Announce(ctx context.Context, a Announcement) error {
+	if err := a.Validate(); err != nil {
+		return err
+	}
 	host, port, err := net.SplitHostPort(a.Listen)
 	if err != nil {
 		return fmt.Errorf("announce %s: %w", a.Listen, err)
@@ -157,18 +208,12 @@ func Announce(ctx context.Context, a Announcement) error {
 // where is on which interface to answer, and with which addresses.
 func (a *Announcement) where(host string) (*net.Interface, []net.IP, error) {
 	ip := net.ParseIP(host)
-	if host == "localhost" || ip != nil && ip.IsLoopback() {
-		return nil, nil, fmt.Errorf("%s is this machine alone: nobody who is told of it could come; listen on an address that others reach", a.Listen)
-	}
 	if ip == nil || ip.IsUnspecified() {
 		on, err := outward(a.Interface)
 		if err != nil {
 			return nil, nil, err
 		}
 		return on, ipv4Of(on), nil
-	}
-	if ip.To4() == nil {
-		return nil, nil, fmt.Errorf("%s is announced by IPv4 alone: listen on an IPv4 address", a.Listen)
 	}
 	all, err := net.Interfaces()
 	if err != nil {
@@ -226,7 +271,7 @@ func source() net.IP {
 	if err != nil {
 		return nil
 	}
-	defer c.Close()
+	defer c.Close() //nolint:errcheck // nothing was sent
 	if a, ok := c.LocalAddr().(*net.UDPAddr); ok {
 		return a.IP
 	}

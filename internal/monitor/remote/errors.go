@@ -99,9 +99,10 @@ func (c *Client) refused(res *http.Response) error {
 	text, _ := io.ReadAll(io.LimitReader(res.Body, mostRefusal)) // less is as good
 	var problem struct{ Error string }
 	said := ""
-	if json.Unmarshal(text, &problem) == nil && problem.Error != "" {
-		said = problem.Error
-	} else if kind := res.Header.Get("Content-Type"); kind == "" || strings.HasPrefix(kind, "text/plain") {
+	if json.Unmarshal(text, &problem) == nil && problem.Error != "" && res.StatusCode != http.StatusUnauthorized {
+		return &Error{Where: c.where, Why: problem.Error, Status: res.StatusCode}
+	}
+	if kind := res.Header.Get("Content-Type"); kind == "" || strings.HasPrefix(kind, "text/plain") {
 		said, _, _ = strings.Cut(string(text), "\n")
 	}
 	why := fmt.Sprintf("it answers %d %s", res.StatusCode, http.StatusText(res.StatusCode))

@@ -203,8 +203,13 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// A body that trickles in ends here.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(patience))
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.patience))
 	r.Body = http.MaxBytesReader(w, r.Body, 4<<10)
+	if err := r.ParseForm(); err != nil {
+		w.Header().Set("Connection", "close")
+		refuse(w, http.StatusBadRequest, "the form cannot be read: %v", err)
+		return
+	}
 	right, tooMany := s.sessions.try(r, r.PostFormValue("token"))
 	switch {
 	case tooMany:

@@ -142,7 +142,7 @@ func TestManyLogins(t *testing.T) {
 // TestLongLogin: a form that is too long, or does not come, ends.
 func TestLongLogin(t *testing.T) {
 	s := serving(t, Config{Token: token, Web: site{}}, &machine{})
-	if a, _ := post(t, http.DefaultClient, "http://"+s.Address()+"/login", url.Values{"token": {strings.Repeat("x", 1<<20)}}); a.StatusCode != http.StatusUnauthorized {
+	if a, _ := post(t, http.DefaultClient, "http://"+s.Address()+"/login", url.Values{"token": {strings.Repeat("x", 1<<20)}}); a.StatusCode != http.StatusBadRequest {
 		t.Error(a.Status)
 	}
 }

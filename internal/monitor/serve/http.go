@@ -31,6 +31,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("POST /login", s.login)
 	if s.config.Web != nil {
 		inside.Handle("GET /{$}", s.config.Web)
+		inside.Handle("GET /this", s.config.Web)
 		inside.Handle("GET /hosts", s.config.Web)
 		inside.Handle("GET /hosts/", s.config.Web)
 		mux.Handle("GET /static/", s.config.Web) // the form has its looks from there

@@ -1,24 +1,29 @@
 package serve
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"syscall"
 
 	"golang.org/x/net/netutil"
+	"golang.org/x/sys/unix"
 )
 
 // spare is how many may be connected besides those who look on.
 const spare = 100
 
-func (s *Server) listen() (net.Listener, error) {
+func (s *Server) listen(ctx context.Context) (net.Listener, error) {
 	conf, err := s.tls()
 	if err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", s.config.Listen)
+	sockets := net.ListenConfig{Control: bounded}
+	l, err := sockets.Listen(ctx, "tcp", s.config.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", s.config.Listen, err)
 	}
@@ -27,6 +32,17 @@ func (s *Server) listen() (net.Listener, error) {
 		return l, nil
 	}
 	return tls.NewListener(l, conf), nil
+}
+
+// bounded keeps the kernel from taking up megabytes for each who does not read, as it does
+// by itself (tcp_wmem of tcp(7)). Those who are accepted inherit it.
+func bounded(_, _ string, raw syscall.RawConn) error {
+	const most = 128 << 10
+	var set error
+	err := raw.Control(func(fd uintptr) {
+		set = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, most)
+	})
+	return errors.Join(err, set)
 }
 
 // tls is nil without a certificate.

@@ -57,6 +57,7 @@ type Server struct {
 	exporter *exporter
 	sessions *sessions
 	queries  chan struct{} // what of the history is asked for at a time
+	patience time.Duration // with a client: for what it asks, and for each event that it reads
 	ready    chan struct{}
 	at       string   // where it listens, once it is ready
 	names    []string // of the certificate
@@ -67,7 +68,7 @@ func New(c Config, d Deps) (*Server, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{Deps: d, config: c, hub: newHub(), queries: make(chan struct{}, mostQueries), ready: make(chan struct{})}
+	s := &Server{Deps: d, config: c, hub: newHub(), queries: make(chan struct{}, mostQueries), patience: 10 * time.Second, ready: make(chan struct{})}
 	s.sessions, s.totals = newSessions(c.Token), newTotals()
 	s.exporter = newExporter(s)
 	if d.History != nil {
@@ -87,7 +88,7 @@ func (s *Server) Address() string { return s.at }
 
 // Run serves until ctx ends. A server runs once.
 func (s *Server) Run(ctx context.Context) error {
-	l, err := s.listen()
+	l, err := s.listen(ctx)
 	if err != nil {
 		return err
 	}
@@ -95,9 +96,9 @@ func (s *Server) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	web := &http.Server{
-		Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		Handler: s.handler(), ReadHeaderTimeout: s.patience, IdleTimeout: 2 * s.patience, MaxHeaderBytes: 16 << 10,
 		// Of an answer as a whole; a stream has patience for each event instead.
-		WriteTimeout: 30 * time.Second,
+		WriteTimeout: 3 * s.patience,
 		ErrorLog:     slog.NewLogLogger(s.Log.Handler(), slog.LevelDebug),
 		// Streams end with the server.
 		BaseContext: func(net.Listener) context.Context { return ctx },

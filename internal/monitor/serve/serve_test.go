@@ -67,6 +67,13 @@ func servingDeps(t *testing.T, c Config, d Deps) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	run(t, s)
+	return s
+}
+
+// run runs a server to the end of the test.
+func run(t *testing.T, s *Server) {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -77,7 +84,6 @@ func servingDeps(t *testing.T, c Config, d Deps) *Server {
 		}
 	})
 	<-s.Ready()
-	return s
 }
 
 func get(t *testing.T, address, host, token string) (*http.Response, string) {

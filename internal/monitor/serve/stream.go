@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// patience is how long a client may take to read what it was sent.
-const patience = 10 * time.Second
-
 // beat is how often a stream says something, so that what is between does not take it
 // for dead.
 const beat = 15 * time.Second
@@ -31,7 +28,8 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	if !s.seen(r) {
 		return
 	}
-	v := newViewer(w, r)
+	v := newViewer(w, r, &s.hub.packer, s.patience)
+	defer v.quiet.Stop()
 	at := s.hub.latest.Load()
 	for ok := v.send(at.whole) && v.tell(at.alerts); ok; {
 		select {
@@ -55,15 +53,19 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 
 // viewer is one who looks on.
 type viewer struct {
-	w      http.ResponseWriter
-	to     *http.ResponseController
-	packed bool
-	told   []byte // the alerts that were sent last
-	quiet  *time.Timer
+	w        http.ResponseWriter
+	to       *http.ResponseController
+	patience time.Duration
+	packed   bool
+	packer   *packer
+	told     []byte // the alerts that were sent last
+	quiet    *time.Timer
 }
 
-func newViewer(w http.ResponseWriter, r *http.Request) *viewer {
-	v := &viewer{w: w, to: http.NewResponseController(w), packed: takesGzip(r), quiet: time.NewTimer(beat)}
+func newViewer(w http.ResponseWriter, r *http.Request, p *packer, patience time.Duration) *viewer {
+	v := &viewer{
+		w: w, patience: patience, to: http.NewResponseController(w), packed: takesGzip(r), packer: p, quiet: time.NewTimer(beat),
+	}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
@@ -100,7 +102,7 @@ func (v *viewer) tell(e *event) bool {
 func (v *viewer) beat() bool {
 	const comment = ":\n\n"
 	if v.packed {
-		return v.flush(pack([]byte(comment)))
+		return v.flush(v.packer.pack([]byte(comment)))
 	}
 	return v.flush([]byte(comment))
 }
@@ -111,7 +113,7 @@ func (v *viewer) flush(data []byte) bool {
 }
 
 func (v *viewer) write(data []byte) bool {
-	if v.to.SetWriteDeadline(time.Now().Add(patience)) != nil {
+	if v.to.SetWriteDeadline(time.Now().Add(v.patience)) != nil {
 		return false
 	}
 	_, err := v.w.Write(data)

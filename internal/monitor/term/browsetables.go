@@ -87,6 +87,12 @@ func newHosts() *table[HostStatus, string] {
 	t.matches = func(h *HostStatus, text string) bool {
 		return holds(h.Name, text) || holds(h.Address, text) || holds(h.State, text) || holds(note(h), text)
 	}
+	t.instead = func(h *HostStatus) string {
+		if h.Summary == nil {
+			return note(h)
+		}
+		return ""
+	}
 	t.tint = func(h *HostStatus) look {
 		switch {
 		case h.Summary == nil && h.State == "down":
@@ -126,7 +132,7 @@ func hostColumns() []column[HostStatus] {
 	}
 	count := func(b []byte, v float64) []byte { return strconv.AppendInt(b, int64(v), 10) }
 	return []column[H]{
-		words("HOST", 'N', 16, 0, func(h *H) string { return h.Name }),
+		words("HOST", 'A', 16, 0, func(h *H) string { return h.Name }),
 		words("STATE", 'S', 6, 1, func(h *H) string { return stateWord(h.State) }),
 		figure("CPU%", 'C', 0, percent, func(s *sample.Summary) float64 { return s.CPU.Busy() }),
 		figure("LOAD", 'L', 2, func(b []byte, v float64) []byte { return number(b, min(v, 9999), 1) }, func(s *sample.Summary) float64 { return s.Load[0] }),
@@ -141,8 +147,8 @@ func hostColumns() []column[HostStatus] {
 		figure("TX/s", 'Y', 4, size, func(s *sample.Summary) float64 { return s.TxBytes }),
 		figure("VMS", 'V', 3, count, func(s *sample.Summary) float64 { return float64(s.VMs) }),
 		figure("CTRS", 'H', 3, count, func(s *sample.Summary) float64 { return float64(s.Containers) }),
-		figure("ALERTS", 'A', 2, count, func(s *sample.Summary) float64 { return float64(s.Alerts) }),
-		words("TOP PROCESS", 'T', 22, 3, busiest),
+		figure("ALERTS", 'B', 2, count, func(s *sample.Summary) float64 { return float64(s.Alerts) }),
+		words("TOP PROCESS", 'T', 19, 3, busiest),
 		words("", 'O', 0, 0, note),
 	}
 }

@@ -25,6 +25,9 @@ type table[T any, K comparable] struct {
 	tie     func(a, b *T) int // orders what the column leaves equal
 	matches func(r *T, text string) bool
 	tint    func(r *T) look // of a whole row; nil for plain
+	// instead is what a row says in place of its columns from the third on; "" or nil for
+	// nothing but these.
+	instead func(r *T) string
 
 	sort    int
 	reverse bool
@@ -203,9 +206,7 @@ func (t *table[T, K]) draw(g *grid, y, h int, focused bool) {
 	t.offset = min(max(t.offset, 0), max(len(t.rows)-t.height, 0))
 	for i := range min(t.height, len(t.rows)-t.offset) {
 		at := t.offset + i
-		for _, s := range t.spans {
-			t.cell(g, y+1+i, s, at)
-		}
+		t.line(g, y+1+i, at)
 		if t.tint != nil {
 			if l := t.tint(t.rows[at]); l != plain {
 				g.paint(0, y+1+i, g.w, l)
@@ -214,6 +215,20 @@ func (t *table[T, K]) draw(g *grid, y, h int, focused bool) {
 		if at == chosen {
 			g.paint(0, y+1+i, g.w, selected)
 		}
+	}
+}
+
+func (t *table[T, K]) line(g *grid, y, at int) {
+	words := ""
+	if t.instead != nil {
+		words = t.instead(t.rows[at])
+	}
+	for i, s := range t.spans {
+		if words != "" && i >= 2 {
+			g.text(s.x, y, g.w-s.x, words, plain)
+			return
+		}
+		t.cell(g, y, s, at)
 	}
 }
 

@@ -1,0 +1,153 @@
+package fleet
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/mdns"
+
+	"sarn/internal/kernel"
+	"sarn/internal/monitor/remote"
+	"sarn/internal/monitor/serve"
+	"sarn/internal/netnstest"
+	"sarn/internal/pki"
+)
+
+func ip(t *testing.T, lines ...string) {
+	t.Helper()
+	for _, line := range lines {
+		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %s: %v: %s", line, err, out)
+		}
+	}
+}
+
+// TestMDNS has two hosts on a bridge that announce themselves: both are found and asked
+// over TLS, one without a right certificate is not believed, and one that goes stays in
+// the list as down until it is forgotten.
+func TestMDNS(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		ip(t, "link add br0 type bridge", "link set br0 up", "address add 10.9.0.1/24 dev br0", "route add 224.0.0.0/4 dev br0")
+		dir, other := t.TempDir(), t.TempDir()
+		for _, d := range []string{dir, other} {
+			if _, err := pki.Init(d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		announced := make(chan error, 3)
+		announcing := map[string]context.CancelFunc{}
+		for name, h := range map[string]struct{ address, pki string }{"hyper1": {"10.9.0.11", dir}, "hyper2": {"10.9.0.12", dir}, "evil": {"10.9.0.13", other}} {
+			ip(t, "netns add "+name, "link add v-"+name+" type veth peer eth0 netns "+name, "link set v-"+name+" master br0 up",
+				"-n "+name+" link set eth0 up", "-n "+name+" link set lo up", "-n "+name+" address add "+h.address+"/24 dev eth0")
+			pair, err := pki.Issue(h.pki, pki.Request{Role: pki.Server, Name: name, Addresses: []string{"elsewhere"}, Lifetime: time.Hour})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := serve.New(serve.Config{Listen: "0.0.0.0:61208", Token: token, TLSCert: pair.Cert, TLSKey: pair.Key},
+				serve.Deps{Source: &machine{name: name}, Log: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			go inside(name, func() error { return s.Run(ctx) })
+			<-s.Ready()
+			one, stop := context.WithCancel(ctx)
+			announcing[name] = stop
+			go func() {
+				announced <- inside(name, func() error { return Announce(one, Announcement{Name: name, Listen: "0.0.0.0:61208"}) })
+			}()
+		}
+
+		ask := &MDNS{Config: remote.Config{Token: token, CA: dir + "/ca.crt"}}
+		f := looking(t, Config{Finders: []Finder{&often{ask}}})
+		eventually(t, "all three are known", func() bool { return len(f.Hosts()) == 3 && f.Settled() })
+		for name, want := range map[string]string{"hyper1": "10.9.0.11:61208", "hyper2": "10.9.0.12:61208"} {
+			if h := host(f, name); h.State != remote.Up || h.Address != want || h.Summary.Host.Name != name {
+				t.Errorf("%s is %+v", name, h)
+			}
+		}
+		if h := host(f, "evil"); h.State != remote.Down || !strings.Contains(h.Error, "is not signed by") {
+			t.Errorf("evil is %+v", h)
+		}
+		announcing["hyper2"]()
+		if err := <-announced; err != nil {
+			t.Error(err)
+		}
+		eventually(t, "hyper2 is forgotten", func() bool { return host(f, "hyper2").Name == "" })
+		if h := host(f, "hyper1"); h.State != remote.Up {
+			t.Errorf("hyper1 is %+v", h)
+		}
+		cancel()
+		for range 2 {
+			if err := <-announced; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// inside runs fn in a namespace by name; what it opens there stays there.
+func inside(name string, fn func() error) error { return kernel.Enter("/run/netns/"+name, fn) }
+
+// often is an MDNS that asks without pauses.
+type often struct{ *MDNS }
+
+func (o *often) Find(ctx context.Context, tell func([]Host, error)) {
+	defer o.asking.Wait()
+	o.find(ctx, time.Millisecond, 500*time.Millisecond, tell)
+}
+
+// TestAnswers: of what answers, only what can be a host is taken, and the token is shown
+// to none whose certificate nobody could judge.
+func TestAnswers(t *testing.T) {
+	m := &MDNS{Config: remote.Config{Token: token}}
+	good := func() *mdns.ServiceEntry {
+		return &mdns.ServiceEntry{Name: "hyper1._sarn-monitor._tcp.local.", Host: "hyper1.local.", AddrV4: net.IPv4(10, 0, 0, 1), Port: 61208}
+	}
+	h, ok := m.host(good())
+	if !ok || h.Name != "hyper1" || h.Address != "https://10.0.0.1:61208" || h.Token != "" {
+		t.Errorf("%+v, %v", h, ok)
+	}
+	m.Config.CA = "ca.crt"
+	if h, _ := m.host(good()); h.Token != token {
+		t.Errorf("one that the authority vouches for gets no token: %+v", h)
+	}
+	for what, change := range map[string]func(*mdns.ServiceEntry){
+		"other service": func(e *mdns.ServiceEntry) { e.Name = "hyper1._http._tcp.local." },
+		"escape":        func(e *mdns.ServiceEntry) { e.Name = "a\x1b[2J._sarn-monitor._tcp.local." },
+		"path":          func(e *mdns.ServiceEntry) { e.Name = "a/b._sarn-monitor._tcp.local." },
+		"no name":       func(e *mdns.ServiceEntry) { e.Name = "_sarn-monitor._tcp.local." },
+		"no address":    func(e *mdns.ServiceEntry) { e.AddrV4 = nil },
+		"this machine":  func(e *mdns.ServiceEntry) { e.AddrV4 = net.IPv4(127, 0, 0, 1) },
+		"multicast":     func(e *mdns.ServiceEntry) { e.AddrV4 = net.IPv4(224, 0, 0, 1) },
+		"nobody":        func(e *mdns.ServiceEntry) { e.AddrV4 = net.IPv4zero },
+		"port":          func(e *mdns.ServiceEntry) { e.Port = 0 },
+	} {
+		e := good()
+		change(e)
+		if h, ok := m.host(e); ok {
+			t.Errorf("%s is taken: %+v", what, h)
+		}
+	}
+}
+
+// TestAnnouncements that nobody could follow are refused.
+func TestAnnouncements(t *testing.T) {
+	for _, a := range []Announcement{
+		{Name: "a", Listen: "127.0.0.1:61208"}, {Name: "a", Listen: "localhost:61208"}, {Name: "a", Listen: "[::1]:61208"},
+		{Name: "a", Listen: "[fd00::1]:61208"}, {Name: "a", Listen: "0.0.0.0:0"}, {Name: "a", Listen: "x"}, {Name: "a b", Listen: ":61208"},
+	} {
+		if err := a.Validate(); err == nil {
+			t.Errorf("%+v is taken", a)
+		}
+	}
+	if err := (&Announcement{Name: "a", Listen: ":61208"}).Validate(); err != nil {
+		t.Error(err)
+	}
+}

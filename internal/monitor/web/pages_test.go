@@ -1,0 +1,210 @@
+package web_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"sarn/internal/browsertest"
+	"sarn/internal/monitor/sample"
+)
+
+func testAlerts(t *testing.T, browser *browsertest.Browser) {
+	h := &hypervisor{processes: 10}
+	m := newMonitor(t, h, func(m *monitor) { m.deps.Alerts, m.config.Interval = watches(t, rules), 200*time.Millisecond })
+	b := browser.Open(t, m.url("/"), desk())
+	b.Until(`document.querySelector("#firing").innerText.includes("/var/lib/libvirt")`)
+	b.Until(`document.querySelector("#alerts").innerText.includes("Pending")`)
+	if got := b.Text("#firing"); !strings.Contains(got, "!! warning") || !strings.Contains(got, "93.9%") {
+		t.Errorf("what fires: %s", got)
+	}
+	h.set(func(s *sample.Sample) { s.Filesystems = s.Filesystems[:1] })
+	b.Until(`!document.querySelector("#firing").checkVisibility()`)
+	b.Until(`[...document.querySelectorAll("#alerts .alert")].some(a => a.innerText.includes(" to ") && a.innerText.includes("libvirt"))`)
+}
+
+func testLogin(t *testing.T, browser *browsertest.Browser) {
+	token := "0123456789abcdef012345"
+	m := newMonitor(t, &hypervisor{processes: 10}, func(m *monitor) { m.config.Token = token })
+	b := browser.Open(t, m.url("/"), browsertest.Look{Wide: 1000, High: 700})
+	b.Expect("401")
+	b.Picture("login")
+	b.Do(chromedp.SendKeys(chromedp.CSS("#token"), "wrong"), chromedp.Click(chromedp.CSS("button")))
+	b.Until(`document.querySelector("#why")?.innerText.includes("not the token")`)
+	if browsertest.JS[string](b, `document.activeElement.id`) != "token" {
+		t.Error("the field is not ready to type into")
+	}
+	b.Do(chromedp.SendKeys(chromedp.CSS("#token"), token), chromedp.Click(chromedp.CSS("button")))
+	b.Until(rows + `?.length > 5`)
+	if strings.Contains(browsertest.JS[string](b, `document.documentElement.outerHTML + location.href + document.cookie`), token) {
+		t.Error("the token is in the page")
+	}
+}
+
+func testPhone(t *testing.T, browser *browsertest.Browser) {
+	h := &hypervisor{processes: 200, spike: time.Now().Add(-4 * time.Minute)}
+	m := newMonitor(t, h, func(m *monitor) { m.deps.History, m.deps.Alerts = h.keeps(t, 12*time.Minute), watches(t, rules) })
+	b := browser.Open(t, m.url("/"), phone())
+	b.Until(rows + `.length === 15`)
+	b.Until(`document.querySelectorAll("#charts canvas").length === 4 && document.body.dataset.charts === "live"`)
+	b.Until(`document.querySelector("#firing").checkVisibility()`)
+	b.Fits()
+	b.Picture("phone")
+	b.Do(chromedp.Click(chromedp.CSS(`.jump a[href="#processes"]`)))
+	b.Until(`Math.abs(document.querySelector("#processes").getBoundingClientRect().top) < 60`)
+	b.Do(chromedp.Click(chromedp.CSS(`#processes tbody tr[data-id] td`)))
+	b.Until(`document.querySelector("#details").open`)
+	b.Fits()
+	b.Picture("phone-process")
+	b.Do(chromedp.Click(chromedp.CSS("#details .close")))
+	clickAt(b, 0, h.spike.Add(4*time.Second)) // a tap
+	b.Until(`document.body.dataset.time === "past"`)
+	b.Until(rows + `[0].innerText.includes("cc1plus")`)
+	b.Fits()
+	b.Do(chromedp.Click(chromedp.CSS(`#ranges button[data-value="custom"]`)))
+	b.Fits()
+	if small := browsertest.JS[string](b, `[...document.querySelectorAll("button, a[href], select, input")].filter(e => e.checkVisibility() && e.getBoundingClientRect().height < 24 && !e.matches(".skip, .link, th button, .up")).map(e => e.outerHTML.slice(0, 80)).join("\n")`); small != "" {
+		t.Errorf("too small for a finger: %s", small)
+	}
+}
+
+func testDark(t *testing.T, browser *browsertest.Browser) {
+	h := &hypervisor{processes: 200, spike: time.Now().Add(-4 * time.Minute)}
+	m := newMonitor(t, h, func(m *monitor) { m.deps.History, m.deps.Alerts = h.keeps(t, 12*time.Minute), watches(t, rules) })
+	for _, scheme := range []string{"host", "dark"} {
+		b := browser.Open(t, m.url("/"), browsertest.Look{Wide: 1440, High: 1000, Dark: scheme == "dark"})
+		b.Until(rows + `.length > 10`)
+		b.Until(`document.body.dataset.charts === "live" && document.querySelector("#firing").checkVisibility()`)
+		b.Until(`document.querySelector("#alerts").innerText.includes("Active")`)
+		if bad := browsertest.JS[string](b, contrast); bad != "" {
+			t.Errorf("%s: too little contrast (WCAG AA asks for 4.5): %s", scheme, bad)
+		}
+		b.Picture(scheme)
+	}
+}
+
+// contrast is the texts of a page that stand out too little from what is behind them.
+const contrast = `(() => {
+	const parse = c => { const m = c.match(/[\d.]+/g).map(Number); return m.length > 3 && m[3] === 0 ? null : m };
+	const lum = c => { const [r, g, b] = c.slice(0, 3).map(v => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4); return 0.2126 * r + 0.7152 * g + 0.0722 * b };
+	const behind = e => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor); if (c) return c } return [255, 255, 255] };
+	const out = new Set();
+	for (const e of document.querySelectorAll("body *")) {
+		if (![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()) || !e.checkVisibility() || e.matches(":disabled, option, .skip, script, noscript, noscript *")) continue;
+		const a = lum(parse(getComputedStyle(e).color)), b = lum(behind(e));
+		const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+		if (ratio < 4.5) out.add(e.tagName + "." + e.className + " " + e.textContent.slice(0, 20) + " " + ratio.toFixed(1));
+	}
+	return [...out].slice(0, 10).join("; ");
+})()`
+
+// fleet is a server of many hosts by the contract of the API, of which one is real.
+type fleet struct {
+	real  *url.URL
+	proxy http.Handler
+	list  func() []map[string]any
+}
+
+func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch path := strings.TrimPrefix(r.URL.Path, "/api/v1/hosts"); {
+	case path == "/stream":
+		w.Header().Set("Content-Type", "text/event-stream")
+		for tick := time.NewTicker(200 * time.Millisecond); ; {
+			text, _ := json.Marshal(f.list())
+			fmt.Fprintf(w, "event: hosts\ndata: %s\n\n", text)
+			http.NewResponseController(w).Flush()
+			select {
+			case <-tick.C:
+			case <-r.Context().Done():
+				return
+			}
+		}
+	case path == "/top" || path == "/machines":
+		h := &hypervisor{processes: 30}
+		all := []map[string]any{}
+		s := h.at(time.Now())
+		for i := range s.Machines {
+			all = append(all, map[string]any{"host": []string{"hyper1", "hyper2"}[i%2], "machine": s.Machines[i], "process": s.Processes[i]})
+		}
+		json.NewEncoder(w).Encode(all)
+	default:
+		name, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		if name != "hyper1" {
+			w.WriteHeader(http.StatusBadGateway)
+			fmt.Fprintf(w, `{"error": "hyper3 does not answer: no route to host"}`)
+			return
+		}
+		r.URL.Path, r.URL.RawPath, r.Host = "/api/v1/"+rest, "", f.real.Host
+		f.proxy.ServeHTTP(w, r)
+	}
+}
+
+func testHosts(t *testing.T, browser *browsertest.Browser) {
+	h := &hypervisor{processes: 40}
+	one := newMonitor(t, h, nil)
+	real, _ := url.Parse(one.url(""))
+	proxy := httputil.NewSingleHostReverseProxy(real)
+	proxy.FlushInterval = -1
+	summary := func(busy float64) map[string]any {
+		s := h.at(time.Now())
+		return map[string]any{"time": s.Time, "host": s.Host, "cpu": sample.Times{Idle: 1 - busy}, "load": s.Load, "memory": s.Memory, "read_bytes": 1e6, "write_bytes": 2e7, "rx_bytes": 3e7, "tx_bytes": 4e6, "vms": 6, "containers": 2, "alerts": 0}
+	}
+	down := time.Now().Add(-time.Hour).UTC()
+	hostile := `<img src=x onerror=alert(3)>`
+	f := &fleet{real: real, proxy: proxy, list: func() []map[string]any {
+		warned := summary(0.85)
+		warned["alerts"], warned["worst"] = 1, map[string]any{"level": "critical", "message": "CPU in use is 85%"}
+		return []map[string]any{
+			{"name": "hyper1", "address": "10.0.0.1:61208", "state": "up", "since": down, "summary": summary(0.31)},
+			{"name": "hyper2", "address": "10.0.0.2:61208", "state": "up", "since": down, "summary": warned},
+			{"name": "hyper3", "address": "10.0.0.3:61208", "state": "down", "since": down, "error": "no route to host"},
+			{"name": "hyper4", "address": "10.0.0.4:61208", "state": "connecting", "since": down},
+			{"name": hostile, "address": "10.0.0.5:61208", "state": "down", "since": down, "error": hostile},
+			{"name": "a/../b", "address": "10.0.0.6:61208", "state": "down"},
+		}
+	}}
+	m := newMonitor(t, h, func(m *monitor) { m.config.Hosts = f })
+	b := browser.Open(t, m.url("/"), desk())
+	b.Until(`document.querySelectorAll("#hosts tbody tr[data-id]").length === 6`)
+	b.Until(rows + `.length > 3 && document.querySelectorAll("#machines tbody tr[data-id]").length > 3`)
+	if got := b.Text("#hosts"); !strings.Contains(got, "down since "+down.Format(time.TimeOnly)) && !strings.Contains(got, "down since "+down.Format(time.DateOnly)) || !strings.Contains(got, "no route to host") || !strings.Contains(got, "85.0") || !strings.Contains(got, hostile) {
+		t.Errorf("the list says: %s", got)
+	}
+	if got := b.Text("#facts"); !strings.Contains(got, "2 of 6") {
+		t.Errorf("the facts are: %s", got)
+	}
+	b.Fits()
+	b.Picture("hosts")
+	if got := browsertest.JS[string](b, `[...document.querySelectorAll("#hosts a")].map(a => a.getAttribute("href")).join(" ")`); !strings.Contains(got, "/hosts/a%2F..%2Fb") {
+		t.Errorf("the hosts' pages: %s", got)
+	}
+	b.Do(chromedp.Click(chromedp.CSS(`#hosts tr[data-id="hyper1"] td:nth-child(3)`)))
+	b.Until(`location.pathname === "/hosts/hyper1" && document.body.dataset.state === "up"`)
+	b.Until(rows + `.length > 10`)
+	b.Do(chromedp.Click(chromedp.CSS(`a.up`)))
+	b.Until(`location.pathname === "/hosts"`)
+
+	t.Run("down", func(t *testing.T) {
+		b := browser.Open(t, m.url("/hosts/hyper3"), desk())
+		b.Expect("502", "Bad Gateway")
+		b.Until(`document.body.dataset.state === "down" && document.querySelector("#problem").innerText.includes("no route to host")`)
+	})
+	t.Run("this", func(t *testing.T) {
+		b := browser.Open(t, m.url("/this"), desk())
+		b.Until(rows + `.length > 10`)
+	})
+	t.Run("phone", func(t *testing.T) {
+		b := browser.Open(t, m.url("/hosts"), phone())
+		b.Until(`document.querySelectorAll("#hosts tbody tr[data-id]").length === 6`)
+		b.Until(rows + `.length > 3`)
+		b.Fits()
+		b.Picture("phone-hosts")
+	})
+}
