@@ -2,6 +2,7 @@ package history
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -147,7 +148,7 @@ func TestReaderRefuses(t *testing.T) {
 	}
 	dir := t.TempDir()
 	fromTheFuture(t, dir)
-	if _, err := OpenReader(dir); err == nil || !strings.Contains(err.Error(), "format 2") {
+	if _, err := OpenReader(dir); err == nil || !strings.Contains(err.Error(), fmt.Sprint("format ", version+1)) {
 		t.Errorf("a newer format: %v", err)
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 const (
 	segmentMagic  = "SARNHIST"
-	version       = 1
+	version       = 2
 	segmentHeader = 16 // magic, version, checksum of both
 )
 
