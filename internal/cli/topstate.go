@@ -61,21 +61,18 @@ func newLocalPast(state string, given bool) (*localPast, error) {
 		return p, nil
 	}
 	p.dir = filepath.Join(state, "history")
-	if _, err := p.reader(); given && err != nil {
-		return nil, errors.Join(usageError("--state %s: %w", state, err), p.Close())
+	// Without being asked for it is opened when somebody looks: a disk may hang.
+	if given {
+		if _, err := p.reader(); err != nil {
+			return nil, errors.Join(usageError("--state %s: %w", state, err), p.seen.Close())
+		}
 	}
 	return p, nil
 }
 
-// Close ends it; what this view has seen is gone.
-func (p *localPast) Close() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.kept != nil {
-		_ = p.kept.Close() // nothing was written
-	}
-	return p.seen.Close()
-}
+// Close ends it; what this view has seen is gone. It does not wait for a disk that hangs:
+// what is open to be read ends with the program.
+func (p *localPast) Close() error { return p.seen.Close() }
 
 // reader is that of what the monitor keeps. It is looked for again from time to time, as
 // a monitor may be started later.
