@@ -102,6 +102,9 @@ func (v *view) taskLine(y int) {
 	w := v.line(0, y)
 	w.text("tasks ", dim)
 	w.bytes(strconv.AppendInt(v.b[:0], int64(t.Processes), 10), plain)
+	if v.past.on { // history keeps the first ones by CPU, memory, disk and network
+		w.figure("kept", strconv.AppendInt(v.b[:0], int64(len(s.Processes)), 10), plain)
+	}
 	w.figure("thr", strconv.AppendInt(v.b[:0], int64(t.Threads), 10), plain)
 	w.figure("run", strconv.AppendInt(v.b[:0], int64(t.Running), 10), plain)
 	if t.Blocked > 0 {

@@ -240,7 +240,7 @@ func TestPauseAndInterval(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	for _, k := range []any{"?", tcell.KeyF1} {
-		b := newBench(t, 120, 60, busy(4, 30, 2))
+		b := newBench(t, 120, 80, busy(4, 30, 2))
 		b.key(k)
 		b.wants("sarn top 1.2.3", "send a signal", "COMMAND", "Not seen", "run it as root")
 		b.key(tcell.KeyEscape)
