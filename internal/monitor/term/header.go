@@ -84,6 +84,9 @@ func (v *view) hostLine(y int) {
 		w.text("  from ", dim)
 		w.text(v.origin.From, plain)
 	}
+	if v.origin.Down {
+		w.text("  NO CONNECTION", bad)
+	}
 	if v.paused {
 		w.text("  PAUSED", warn)
 	}
