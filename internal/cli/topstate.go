@@ -95,7 +95,7 @@ func (p *localPast) reader() (*history.Reader, error) {
 // ended says whether the monitor has stopped keeping history, and when, as far as its
 // history tells: then what it had to say of alerts is not about now.
 func (p *localPast) ended() (ended bool, last time.Time) {
-	const longest = time.Minute // of a pass and of what is written together
+	const longest = 5 * time.Minute // that ten passes, which are written together, take
 	r, err := p.reader()
 	if err != nil || r == nil {
 		return false, last
