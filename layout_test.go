@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"bench/chart":          {"internal/graph"},
 	"examples/bench/hello": {},
 	"bench/fleet":          {"internal/api", "internal/graph", "internal/intent", "internal/netstate"},
+	"bench/monitor":        {"internal/graph", "internal/monitor/history", "internal/monitor/sample"},
 	"internal/cli": {
 		"internal/agent", "internal/api", "internal/compile", "internal/controller", "internal/daemon", "internal/doctor",
 		"internal/bench/compare", "internal/bench/load", "internal/bench/netload", "internal/bench/report",
@@ -45,24 +46,25 @@ var mayImport = map[string][]string{
 
 	"internal/bench/http1":   {},
 	"internal/bench/load":    {"internal/bench/http1"},
-	"internal/bench/compare": {"internal/bench/load", "internal/problem"},
+	"internal/bench/compare": {"internal/bench/load", "internal/problem", "internal/strict"},
 	"internal/bench/report":  {"internal/bench/compare", "internal/bench/load", "internal/graph"},
 	"internal/bench/netload": {},
 
 	"internal/monitor/sample":  {},
 	"internal/monitor/collect": {"internal/monitor/sample"},
 	"internal/monitor/history": {"internal/monitor/sample"},
-	"internal/monitor/alert":   {"internal/monitor/sample", "internal/problem"},
+	"internal/monitor/alert":   {"internal/monitor/sample", "internal/problem", "internal/strict"},
 	"internal/monitor/term":    {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
 	"internal/monitor/serve":   {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
 	"internal/monitor/remote":  {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
-	"internal/monitor/fleet":   {"internal/monitor/remote", "internal/monitor/sample", "internal/problem"},
+	"internal/monitor/fleet":   {"internal/monitor/remote", "internal/monitor/sample", "internal/problem", "internal/strict"},
 
 	"internal/monitor/web": {},
 
 	"internal/daemon":  {},
 	"internal/graph":   {},
 	"internal/problem": {},
+	"internal/strict":  {"internal/problem"},
 	"internal/pki":     {},
 
 	// What tests are made of.
@@ -82,6 +84,7 @@ var onlyIn = map[string][]string{
 	"github.com/rogpeppe/go-internal": {}, // tests alone
 	"github.com/chromedp/":            {"internal/browsertest"},
 	"github.com/wneessen/go-mail":     {"internal/monitor/alert"},
+	"github.com/cilium/ebpf":          {"internal/monitor/collect"},
 	"github.com/klauspost/compress":   {"internal/monitor/history"},
 	"github.com/prometheus/":          {"internal/monitor/serve"},
 	"pgregory.net/rapid":              {"internal/netstate/netstatetest"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -18,19 +19,15 @@ import (
 
 // comparing holds the flags of bench compare.
 type comparing struct {
-	requests         int64
-	duration         seconds
-	warmup           time.Duration
-	concurrency      int
-	keepAlive, http2 bool
-	insecure         bool
-	rounds           int
-	seed             uint64
-	chart, report    string
+	loadOptions
+	warmup        seconds
+	rounds        int
+	seed          uint64
+	chart, report string
 }
 
 func (a *app) benchCompareCommand() *cobra.Command {
-	var o comparing
+	o := comparing{loadOptions: loadOptions{timeout: seconds(10 * time.Second)}, warmup: seconds(time.Second)}
 	form := reportFormat(formatTable)
 	cmd := &cobra.Command{
 		Use:   "compare FILE.yaml | URL URL...",
@@ -57,7 +54,7 @@ that are whole.`,
 			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := o.config(cmd, args)
+			c, err := o.config(a, cmd, args)
 			if err != nil {
 				return err
 			}
@@ -65,15 +62,12 @@ that are whole.`,
 		},
 	}
 	f := cmd.Flags()
-	f.Int64VarP(&o.requests, "requests", "n", 0, "how `many` requests to send to each server a round")
-	f.VarP(&o.duration, "duration", "t", "how `long` each server is measured a round: seconds, or such as 500ms (default 2s without -n)")
-	f.IntVarP(&o.concurrency, "concurrency", "c", 10, "how `many` requests are under way at a time")
-	f.BoolVarP(&o.keepAlive, "keepalive", "k", false, "keep connections open for further requests")
-	f.BoolVar(&o.http2, "http2", false, "speak HTTP/2")
-	f.BoolVar(&o.insecure, "insecure", false, "take any certificate; otherwise --tls-ca or the system says whom to trust")
+	o.flags(cmd)
+	f.Lookup("requests").Usage = "how `many` requests to send to each server a round"
+	f.Lookup("duration").Usage = "how `long` each server is measured a round: seconds, or such as 500ms (default 2s without -n)"
 	f.IntVar(&o.rounds, "rounds", 10, "how many `rounds`")
 	f.Uint64Var(&o.seed, "seed", 0, "`number` that decides the order of the rounds; 0 draws one")
-	f.DurationVar(&o.warmup, "warmup", time.Second, "how `long` each server is asked before the first round")
+	f.Var(&o.warmup, "warmup", "how `long` each server is asked before the first round")
 	f.StringVar(&o.chart, "chart", "", "write a bar chart of the time per request to this SVG `file` too")
 	f.StringVar(&o.report, "report", "", "write a report to this HTML `file` too")
 	form.flag(cmd)
@@ -82,9 +76,12 @@ that are whole.`,
 
 // config reads the file, or makes a config of the URLs, and lets the flags that are
 // given take the place of what it says.
-func (o *comparing) config(cmd *cobra.Command, args []string) (*compare.Config, error) {
+func (o *comparing) config(a *app, cmd *cobra.Command, args []string) (*compare.Config, error) {
 	c, err := comparisonOf(args)
 	if err != nil {
+		return nil, err
+	}
+	if err := o.check(cmd); err != nil {
 		return nil, err
 	}
 	changed := cmd.Flags().Changed
@@ -119,22 +116,58 @@ func (o *comparing) config(cmd *cobra.Command, args []string) (*compare.Config, 
 		warmup := compare.Duration(o.warmup)
 		c.Warmup = &warmup
 	}
-	return c, o.check(cmd)
+	if changed("timeout") {
+		c.Timeout = compare.Duration(o.timeout)
+	}
+	return c, o.ask(a, c)
+}
+
+// ask lets the flags about what is asked take the place of what the config says.
+func (o *comparing) ask(a *app, c *compare.Config) error {
+	header, err := o.header()
+	if err != nil {
+		return err
+	}
+	for name, values := range header {
+		for old := range c.Headers {
+			if http.CanonicalHeaderKey(old) == name {
+				delete(c.Headers, old)
+			}
+		}
+		if c.Headers == nil {
+			c.Headers = map[string]string{}
+		}
+		c.Headers[name] = strings.Join(values, ", ")
+	}
+	if o.body != "" {
+		body, err := o.readBody(a.In)
+		if err != nil {
+			return err
+		}
+		c.Body = string(body)
+		if c.Method == "" {
+			c.Method = http.MethodPost
+		}
+	}
+	if o.method != "" {
+		c.Method = o.method
+	}
+	return nil
 }
 
 // check says what is wrong with the flags. A nothing that is given is not one that is
 // left out.
 func (o *comparing) check(cmd *cobra.Command) error {
-	changed := cmd.Flags().Changed
+	if err := checkZero(cmd, "requests", "duration", "timeout"); err != nil {
+		return err
+	}
 	switch {
-	case changed("requests") && o.requests < 1:
+	case o.requests < 0:
 		return usageError("-n %d: a round has a request at least", o.requests)
 	case o.concurrency < 1:
 		return usageError("-c %d: there is a request under way at least", o.concurrency)
 	case o.rounds < 1:
 		return usageError("--rounds %d: there is a round at least", o.rounds)
-	case o.warmup < 0:
-		return usageError("--warmup %s is less than nothing", o.warmup)
 	}
 	for _, file := range []string{o.chart, o.report} { // told now, not when all is measured
 		if _, err := os.Stat(filepath.Dir(file)); err != nil {

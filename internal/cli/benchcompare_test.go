@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,11 +43,11 @@ func TestCompareURLs(t *testing.T) {
 	fast, slow := twoServers(t)
 	dir := t.TempDir()
 	chart, page := filepath.Join(dir, "chart.svg"), filepath.Join(dir, "report.html")
-	code, out, errs := run(t, nil, compareArgs(slow, fast, "--chart", chart, "--report", page, "-o", "json")...)
+	code, out, errs := run(t, nil, compareArgs(slow, fast, "--rounds", "8", "--chart", chart, "--report", page, "-o", "json")...)
 	if code != exitOK {
 		t.Fatalf("exit code %d: %s", code, errs)
 	}
-	for _, want := range []string{"round 3 of 3: ", "wrote " + chart, "wrote " + page} {
+	for _, want := range []string{"round 8 of 8: ", "wrote " + chart, "wrote " + page} {
 		if !strings.Contains(errs, want) {
 			t.Errorf("standard error lacks %q: %s", want, errs)
 		}
@@ -55,7 +56,7 @@ func TestCompareURLs(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
 		t.Fatal(err)
 	}
-	if r.Config.Seed != 5 || len(r.Order) != 3 || len(r.Servers) != 2 || r.Servers[0].Name != fast || r.Servers[0].Requests != 60 {
+	if r.Config.Seed != 5 || len(r.Order) != 8 || len(r.Servers) != 2 || r.Servers[0].Name != fast || r.Servers[0].Requests != 160 {
 		t.Errorf("%s", out)
 	}
 	if p := r.Pairs[0]; p.Verdict != compare.Differ && p.Verdict != compare.AtLeast || p.Faster != fast || p.Ratio.Low < 1 {
@@ -207,5 +208,42 @@ func TestCompareExample(t *testing.T) {
 	}
 	if _, err := compare.Parse("bench.md", []byte(text)); err != nil {
 		t.Errorf("the file in docs/bench.md: %v", err)
+	}
+}
+
+// TestCompareAsks: what the flags say of a request is what the servers are asked.
+func TestCompareAsks(t *testing.T) {
+	var mu sync.Mutex
+	seen := map[string]int{}
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body) // what is missing then shows
+		mu.Lock()
+		defer mu.Unlock()
+		user, _, _ := r.BasicAuth()
+		seen[fmt.Sprint(r.Method, r.Header["X-Tenant"], r.Header["Content-Type"], user, string(body))]++
+	}))
+	defer s.Close()
+	body := filepath.Join(t.TempDir(), "body")
+	if err := os.WriteFile(body, []byte("order"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "f.yaml")
+	text := fmt.Sprintf("headers: {x-tenant: file}\nservers: [{name: a, url: %q}, {name: b, url: %q}]\n", s.URL+"/a", s.URL+"/b")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errs := run(t, nil, compareArgs(file, "-m", "PUT", "-H", "X-Tenant: flag", "-p", body, "-T", "text/x", "-A", "me:you", "-s", "5")...)
+	if code != exitOK || strings.Contains(out+errs, "you") {
+		t.Fatalf("exit code %d: %s%s", code, out, errs)
+	}
+	if want := "PUT[flag] [text/x]meorder"; len(seen) != 1 || seen[want] == 0 {
+		t.Errorf("the servers were asked %v; want only %s", seen, want)
+	}
+}
+
+func TestCompareNobodyListens(t *testing.T) {
+	code, _, errs := run(t, nil, "bench", "compare", "http://127.0.0.1:9/", "http://127.0.0.1:10/")
+	if code == exitOK || !strings.Contains(errs, "nobody listens there") || strings.Contains(errs, "dial tcp") {
+		t.Errorf("exit code %d: %s", code, errs)
 	}
 }

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"sarn/internal/bench/load"
 )
@@ -79,6 +78,9 @@ HTTP/2 is asked for over TLS, and taken for granted with http://.`,
 		},
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkZero(cmd, "requests", "duration", "timeout", "rate"); err != nil {
+				return err
+			}
 			c, err := o.config(a, args[0])
 			if err != nil {
 				return err
@@ -86,20 +88,21 @@ HTTP/2 is asked for over TLS, and taken for granted with http://.`,
 			return a.benchHTTP(cmd.Context(), c, f)
 		},
 	}
-	o.flags(cmd.Flags())
+	o.flags(cmd)
+	cmd.Flags().Float64Var(&o.rate, "rate", 0, "requests a `second` that fall due (open loop)")
+	cmd.Flags().IntVar(&o.streams, "streams", 1, "how `many` requests at a time share an HTTP/2 connection")
 	f.flag(cmd)
-	complete(cmd, "method", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 	return cmd
 }
 
-func (o *loadOptions) flags(f *pflag.FlagSet) {
+// flags are those that `bench compare` has too.
+func (o *loadOptions) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
 	f.Int64VarP(&o.requests, "requests", "n", 0, "how `many` requests to send")
 	f.VarP(&o.duration, "duration", "t", "how `long` to send requests: seconds, or such as 1m30s (default 10s without -n)")
 	f.IntVarP(&o.concurrency, "concurrency", "c", 10, "how `many` requests are under way at a time")
 	f.BoolVarP(&o.keepAlive, "keepalive", "k", false, "keep connections open for further requests")
 	f.BoolVar(&o.http2, "http2", false, "speak HTTP/2")
-	f.IntVar(&o.streams, "streams", 1, "how `many` requests at a time share an HTTP/2 connection")
-	f.Float64Var(&o.rate, "rate", 0, "requests a `second` that fall due (open loop)")
 	f.VarP(&o.timeout, "timeout", "s", "how `long` a request may take")
 	f.StringVarP(&o.method, "method", "m", "", "`method` (default GET, or POST with a body)")
 	f.StringArrayVarP(&o.headers, "header", "H", nil, "`NAME: VALUE` to send along; may be given again")
@@ -107,6 +110,17 @@ func (o *loadOptions) flags(f *pflag.FlagSet) {
 	f.StringVarP(&o.mime, "content-type", "T", "", "the body's `type` (default text/plain)")
 	f.StringVarP(&o.auth, "auth", "A", "", "`USER:PASSWORD` for basic authentication")
 	f.BoolVar(&o.insecure, "insecure", false, "take any certificate; otherwise --tls-ca or the system says whom to trust")
+	complete(cmd, "method", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+}
+
+// checkZero refuses a 0 that is given: it is not the same as a flag that is left out.
+func checkZero(cmd *cobra.Command, names ...string) error {
+	for _, name := range names {
+		if f := cmd.Flags().Lookup(name); f.Changed && strings.Trim(f.Value.String(), "0.smh") == "" {
+			return usageError("--%s 0 asks for nothing; leave it out for its default", name)
+		}
+	}
+	return nil
 }
 
 // seconds is a duration of which seconds need no unit.
@@ -114,9 +128,6 @@ type seconds time.Duration
 
 // String implements pflag.Value.
 func (s *seconds) String() string {
-	if *s == 0 {
-		return ""
-	}
 	return time.Duration(*s).String()
 }
 
@@ -129,7 +140,7 @@ func (s *seconds) Set(text string) error {
 		text = strconv.FormatFloat(n, 'f', -1, 64) + "s"
 	}
 	d, err := time.ParseDuration(text)
-	if err != nil || d <= 0 {
+	if err != nil || d < 0 {
 		return errors.New("use seconds, such as 10, or a duration such as 1m30s")
 	}
 	*s = seconds(d)

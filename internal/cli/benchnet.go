@@ -24,7 +24,7 @@ const benchPort = 5290
 // netBench is one run of bench net.
 type netBench struct {
 	tests           []string
-	time, omit      time.Duration
+	time, omit      seconds
 	streams, size   int
 	rate            string
 	reverse         bool
@@ -34,7 +34,7 @@ type netBench struct {
 }
 
 func (a *app) benchNetCommand() *cobra.Command {
-	var b netBench
+	b := netBench{time: seconds(1500 * time.Millisecond), omit: seconds(300 * time.Millisecond)}
 	cmd := &cobra.Command{
 		Use:   "net [FROM] TO | net --listen ADDRESS[:PORT]",
 		Short: "Measure the network between two VMs: throughput, packets, transactions, latency",
@@ -80,8 +80,8 @@ to its answer.`,
 func (b *netBench) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringSliceVar(&b.tests, "test", nil, "`tests` to run, with commas between; default: all")
-	f.DurationVar(&b.time, "time", 1500*time.Millisecond, "how `long` each test measures, up to 1m")
-	f.DurationVar(&b.omit, "omit", 300*time.Millisecond, "how `long` each test runs before it measures")
+	f.Var(&b.time, "time", "how `long` each test measures, up to 1m")
+	f.Var(&b.omit, "omit", "how `long` each test runs before it measures")
 	f.IntVar(&b.streams, "streams", 1, "`number` of connections of tcp-stream")
 	f.BoolVar(&b.reverse, "reverse", false, "let TO send the streams")
 	f.IntVar(&b.size, "size", 0, "`bytes` of a write, a datagram, a request and its answer; default: 128 KiB, what fits the path, 64")
@@ -135,7 +135,7 @@ func (b *netBench) plan() ([]netload.Test, error) {
 	}
 	var tests []netload.Test
 	for _, k := range kinds {
-		t := netload.Test{Kind: k, Time: b.time, Omit: b.omit, Size: b.size, PeerCPU: b.cpuTo}
+		t := netload.Test{Kind: k, Time: time.Duration(b.time), Omit: time.Duration(b.omit), Size: b.size, PeerCPU: b.cpuTo}
 		// Of several tests each takes what concerns it; one by its name must take all.
 		all := len(kinds) == 1
 		if k == netload.TCPStream || all {

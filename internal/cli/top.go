@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sarn/internal/daemon"
 	"sarn/internal/monitor/collect"
 	"sarn/internal/monitor/sample"
 	"sarn/internal/monitor/term"
@@ -27,6 +29,7 @@ type topFlags struct {
 	browse   bool
 	hostFlags
 	fleetFlags
+	stateFlags
 }
 
 // leastInterval keeps rates from being made of single ticks of the kernel's clock.
@@ -47,6 +50,9 @@ With --count it goes on: JSON is then one sample a line, YAML one document a sam
 the rows of each sample under one heading. A rate that the kernel does not tell is -1.
 --fields, --sort and --filter are about processes.
 
+<- goes back in time: to what the monitor of this machine keeps in --state, if this user
+may read it, else to what the view itself has seen.
+
 With --host it shows another machine, on which ` + "`sarn monitor serve`" + ` runs. The token that
 it may want is in --token-file, or in the environment as ` + monitorTokenVariable + `.
 
@@ -54,6 +60,7 @@ With --browse it lists many machines with what they do; Enter opens one, q or Es
 back. The file of hosts is by default hosts.yaml beside the contexts; its form is in
 docs/monitor-hosts.md.`,
 		Example: `  sarn top
+  sarn top --alerts alerts.yaml
   sarn top --once
   sarn top --once --sort memory --filter qemu
   sarn top --once -o csv --fields time,pid,name,cpu --count 3 --interval 500ms
@@ -69,6 +76,7 @@ docs/monitor-hosts.md.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t.file = strings.Join(args, "")
+			t.stateGiven = cmd.Flags().Changed("state")
 			if err := t.check(cmd); err != nil {
 				return err
 			}
@@ -83,6 +91,11 @@ docs/monitor-hosts.md.`,
 			return a.topOnce(cmd.Context(), &t)
 		},
 	}
+	a.topFlags(cmd, &t)
+	return cmd
+}
+
+func (a *app) topFlags(cmd *cobra.Command, t *topFlags) {
 	f := cmd.Flags()
 	f.BoolVar(&t.once, "once", false, "print and end")
 	f.IntVar(&t.count, "count", 1, "print this `many` samples")
@@ -93,11 +106,11 @@ docs/monitor-hosts.md.`,
 	t.hostFlags.flags(cmd)
 	f.BoolVar(&t.browse, "browse", false, "list many machines: those of a FILE of hosts, of --host, --nodes and --mdns")
 	t.fleetFlags.flags(cmd)
+	t.stateFlags.flags(cmd, a.stateDir())
 	f.VarP(&t.output, "output", "o", "how to print: `table`, json, csv or yaml")
 	complete(cmd, "output", topFormats()...)
 	complete(cmd, "sort", append([]string{"memory", "io"}, fieldNames()...)...)
 	complete(cmd, "fields", fieldNames()...)
-	return cmd
 }
 
 // topFormat is the value of --output of top, which knows CSV too.
@@ -131,6 +144,8 @@ func (t *topFlags) check(cmd *cobra.Command) error {
 	switch {
 	case !t.once && changedOf(cmd, "count", "fields", "sort", "filter", "output") != "":
 		return usageError("--%s belongs to --once; the live view has keys for it", changedOf(cmd, "count", "fields", "sort", "filter", "output"))
+	case (t.once || t.browse || len(t.hosts) > 0) && changedOf(cmd, "state", "alerts") != "":
+		return usageError("--%s belongs to the live view of this machine", changedOf(cmd, "state", "alerts"))
 	case slices.Contains(t.hosts, ""):
 		return usageError("--host names no machine")
 	case !t.browse && len(t.hosts) > 1:
@@ -169,24 +184,31 @@ func changedOf(cmd *cobra.Command, names ...string) string {
 	return ""
 }
 
-// passes makes samples for the live view.
-type passes struct{ *collect.Collector }
-
-// Next implements term.Source.
-func (p passes) Next(context.Context) (*sample.Sample, error) { return p.Pass() }
-
 // topLive shows this machine until somebody quits.
 func (a *app) topLive(ctx context.Context, t *topFlags) error {
 	if err := a.needsTerminal(); err != nil {
 		return err
 	}
-	c, err := collect.New(collect.Config{})
+	past, err := newLocalPast(t.state, t.stateGiven)
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	alerts, err := newLocalAlerts(&t.stateFlags)
+	if err != nil {
+		return errors.Join(err, past.Close())
+	}
+	c, err := collect.New(collect.Config{})
+	if err != nil {
+		return errors.Join(err, past.Close())
+	}
+	source := &watched{Collector: c, past: past, alerts: alerts}
+	defer source.end()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go alerts.run(ctx)
 	view := a.screen()
-	view.Source, view.Actions, view.Interval = passes{c}, c, t.interval
+	view.Source, view.Actions, view.Interval = source, c, t.interval
+	view.History, view.Alerts = past, alerts.now
 	return term.Run(ctx, view)
 }
 
@@ -200,6 +222,7 @@ func (a *app) needsTerminal() error {
 // screen is a live view's config as far as it is about the terminal, which there is:
 // see needsTerminal.
 func (a *app) screen() term.Config {
+	daemon.GiveBack() // what shows a machine for hours has started
 	in, _ := a.In.(*os.File)
 	out, _ := a.Out.(*os.File)
 	return term.Config{In: in, Out: out, Term: a.Getenv("TERM"), NoColor: a.Getenv("NO_COLOR") != "", Version: a.version()}

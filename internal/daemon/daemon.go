@@ -74,6 +74,7 @@ func announce(ctx context.Context, log *slog.Logger, notify string, tasks []Task
 	}
 	log.Info("ready", "tasks", strings.Join(names, ", "))
 	say(log, notify, "READY=1")
+	GiveBack()
 	<-ctx.Done()
 	log.Info("stopping")
 	say(log, notify, "STOPPING=1")

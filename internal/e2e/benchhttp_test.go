@@ -268,9 +268,12 @@ func TestBenchSaysThatItIsTheLimit(t *testing.T) {
 			t.Errorf("all these requests cost no CPU: %+v", r)
 		}
 	}
-	if r := bench(t, address, "-k", "-c", "2", "--rate", "100", "-t", "1"); r.Client.Limit {
-		t.Errorf("a hundred requests a second: %+v", r)
+	for range 5 { // a busy machine may hold the load test up, which it then says
+		if r = bench(t, address, "-k", "-c", "2", "--rate", "100", "-t", "1"); !r.Client.Limit {
+			return
+		}
 	}
+	t.Errorf("a hundred requests a second: %+v", r)
 }
 
 // TestBenchBesidePeers asks the same nginx with wrk and hey in the same run, each on one

@@ -9,8 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
+	"syscall"
 	"time"
 
 	"sarn/internal/bench/load"
@@ -55,7 +58,7 @@ func (a *asker) get(ctx context.Context, test load.Config) (Answer, []byte, stri
 	}
 	resp, err := a.client.Do(req)
 	if err != nil {
-		return Answer{}, nil, "", err
+		return Answer{}, nil, "", inWords(err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, mostBody))
@@ -66,6 +69,26 @@ func (a *asker) get(ctx context.Context, test load.Config) (Answer, []byte, stri
 	return Answer{
 		Status: resp.StatusCode, Type: resp.Header.Get("Content-Type"), Bytes: len(body), SHA256: hex.EncodeToString(sum[:]),
 	}, body, resp.Header.Get("Server"), nil
+}
+
+// inWords says why there is no answer, without the words of Go's client.
+func inWords(err error) error {
+	var asked *url.Error
+	if errors.As(err, &asked) {
+		err = asked.Err
+	}
+	var name *net.DNSError
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return errors.New("nobody listens there: connection refused")
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return errors.New("the server speaks without TLS: write http:// in its URL")
+	case errors.As(err, &name):
+		return fmt.Errorf("nobody knows a host called %q", name.Name)
+	case strings.Contains(err.Error(), "malformed HTTP"):
+		return errors.New("what listens there does not speak HTTP/1.1 without TLS: https:// in its URL, or `http2: true`, may be what it takes")
+	}
+	return err
 }
 
 // await waits until the server answers at its ready URL, with any status. died is why
@@ -85,7 +108,7 @@ func (a *asker) await(ctx context.Context, s *ServerConfig, test load.Config, di
 		case err == nil:
 			return nil
 		case errors.As(err, &distrust): // which no time mends
-			return fmt.Errorf("%s: %w (--tls-ca FILE says whom to trust, `insecure: true` takes any)", s.Name, distrust)
+			return fmt.Errorf("%s: %w (--tls-ca FILE says whom to trust, --insecure takes any)", s.Name, distrust)
 		}
 		if ctx.Err() == nil {
 			last = err

@@ -88,12 +88,15 @@ type ExpectConfig struct {
 	Body   string `json:"body,omitempty"`   // text that the body holds
 }
 
-// Duration is a time such as 1.5s or 2m.
+// Duration is a time such as 1.5s or 2m; a number alone is seconds.
 type Duration time.Duration
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (d *Duration) UnmarshalText(text []byte) error {
 	v, err := time.ParseDuration(string(text))
+	if err != nil {
+		v, err = time.ParseDuration(string(text) + "s")
+	}
 	if err != nil || v < 0 {
 		return fmt.Errorf("%q is not a time; write it like 500ms, 2s or 1m", text)
 	}
@@ -155,58 +158,58 @@ func (c *Config) Fill() {
 
 // Validate says all that is wrong with a config that is filled.
 func (c *Config) Validate() Problems {
-	var ps problemList
+	var ps Problems
 	if c.Requests < 0 {
-		ps.add("requests", "is a number above nothing")
+		ps.Add("requests", "is a number above nothing")
 	}
 	if c.Rounds < 1 || c.Rounds > mostRounds {
-		ps.add("rounds", "is from 1 to %d", mostRounds)
+		ps.Add("rounds", "is from 1 to %d", mostRounds)
 	}
 	if c.Concurrency < 1 || c.Concurrency > load.MaxConcurrency {
-		ps.add("concurrency", "is from 1 to %d", load.MaxConcurrency)
+		ps.Add("concurrency", "is from 1 to %d", load.MaxConcurrency)
 	}
 	canonical := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(c.Headers)) {
 		if other := canonical[http.CanonicalHeaderKey(name)]; other != "" {
-			ps.add("headers", "%s and %s are the same header", other, name)
+			ps.Add("headers", "%s and %s are the same header", other, name)
 		}
 		canonical[http.CanonicalHeaderKey(name)] = name
 	}
 	switch {
 	case len(c.Servers) == 0:
-		ps.add("servers", "are missing: name what to compare")
+		ps.Add("servers", "are missing: name what to compare")
 	case len(c.Servers) > mostServers:
-		ps.add("servers", "are %d; %d is the most", len(c.Servers), mostServers)
+		ps.Add("servers", "are %d; %d is the most", len(c.Servers), mostServers)
 	}
 	names, places := map[string]bool{}, map[string]string{}
 	for i := range c.Servers {
 		s := &c.Servers[i]
 		at := fmt.Sprintf("servers.%d", i)
-		before := len(ps.all)
+		before := len(ps)
 		s.validate(&ps, at)
 		if names[s.Name] {
-			ps.add(at+".name", "%q stands twice; give each server a name of its own", s.Name)
+			ps.Add(at+".name", "%q stands twice; give each server a name of its own", s.Name)
 		}
 		names[s.Name] = true
-		if len(ps.all) > before {
+		if len(ps) > before {
 			continue
 		}
 		if len(s.Command) > 0 {
 			place := s.address()
 			if other := places[place]; other != "" {
-				ps.add(at+".url", "%s and %s would both listen at %s; give them ports of their own", other, s.Name, place)
+				ps.Add(at+".url", "%s and %s would both listen at %s; give them ports of their own", other, s.Name, place)
 			}
 			places[place] = s.Name
 		}
 	}
-	if len(ps.all) == 0 {
+	if len(ps) == 0 {
 		// What is left is the same for all of them: the method, the headers.
 		test := c.test(&c.Servers[0])
 		if err := test.Validate(); err != nil {
-			ps.add(whose(err.Error()), "%v", err)
+			ps.Add(whose(err.Error()), "%v", err)
 		}
 	}
-	return ps.all
+	return ps
 }
 
 // whose guesses the field that a load test's complaint is about.
@@ -220,43 +223,43 @@ func whose(complaint string) string {
 	return ""
 }
 
-func (s *ServerConfig) validate(ps *problemList, at string) {
+func (s *ServerConfig) validate(ps *Problems, at string) {
 	if strings.ContainsFunc(s.Name, func(r rune) bool { return r < ' ' }) || len(s.Name) > 200 {
-		ps.add(at+".name", "is one short line")
+		ps.Add(at+".name", "is one short line")
 	}
 	if s.URL == "" {
-		ps.add(at+".url", "is missing: what is to be asked, such as http://127.0.0.1:8080/")
+		ps.Add(at+".url", "is missing: what is to be asked, such as http://127.0.0.1:8080/")
 	} else if err := checkURL(s.URL); err != nil {
-		ps.add(at+".url", "%v", err)
+		ps.Add(at+".url", "%v", err)
 	}
 	if s.Ready.URL != s.URL {
 		if err := checkURL(s.Ready.URL); err != nil {
-			ps.add(at+".ready.url", "%v", err)
+			ps.Add(at+".ready.url", "%v", err)
 		}
 	}
 	if len(s.Command) > 0 && s.Command[0] == "" {
-		ps.add(at+".command", "begins with an empty word; write the program first")
+		ps.Add(at+".command", "begins with an empty word; write the program first")
 	}
 	if len(s.Prepare) > 0 && s.Prepare[0] == "" {
-		ps.add(at+".prepare", "begins with an empty word; write the program first")
+		ps.Add(at+".prepare", "begins with an empty word; write the program first")
 	}
 	if len(s.Command) == 0 {
 		for field, set := range map[string]bool{"cpu": len(s.CPU) > 0, "env": len(s.Env) > 0 && len(s.Prepare) == 0} {
 			if set {
-				ps.add(at+"."+field, "is for a server that is started here, and this one has no command")
+				ps.Add(at+"."+field, "is for a server that is started here, and this one has no command")
 			}
 		}
 	}
 	for name := range s.Env {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
-			ps.add(at+".env", "%q is not the name of a variable", name)
+			ps.Add(at+".env", "%q is not the name of a variable", name)
 		}
 	}
 	if unix.SignalNum(s.Stop.Signal) == 0 {
-		ps.add(at+".stop.signal", "%q is not a signal; write it like SIGTERM", s.Stop.Signal)
+		ps.Add(at+".stop.signal", "%q is not a signal; write it like SIGTERM", s.Stop.Signal)
 	}
 	if v := s.Expect.Status; v != 0 && (v < 200 || v > 599) {
-		ps.add(at+".expect.status", "%d is not the status of an answer; it is from 200 to 599", v)
+		ps.Add(at+".expect.status", "%d is not the status of an answer; it is from 200 to 599", v)
 	}
 }
 

@@ -28,17 +28,17 @@ func (b *compiler) checkActions() {
 	for i, a := range b.c.Actions {
 		at := fmt.Sprintf("actions.%d", i)
 		if _, twice := b.actions[a.Name]; twice {
-			b.add(at+".name", "%q is given twice", a.Name)
+			b.Add(at+".name", "%q is given twice", a.Name)
 		}
 		if a.Name == "" {
-			b.add(at+".name", "is missing; rules call it by that")
+			b.Add(at+".name", "is missing; rules call it by that")
 		}
 		b.actions[a.Name] = i
 		for n, word := range a.On {
 			b.oneOf(fmt.Sprintf("%s.on.%d", at, n), word, string(Fire), string(Change), string(Clear))
 		}
 		if _, err := newLimit(a.Limit); err != nil {
-			b.add(at+".limit", "%v", err)
+			b.Add(at+".limit", "%v", err)
 		}
 		given := 0
 		if a.Log != nil {
@@ -57,7 +57,7 @@ func (b *compiler) checkActions() {
 			b.checkExec(at+".exec", a.Exec)
 		}
 		if given != 1 {
-			b.add(at, "has %d of log, webhook, mail and exec; give one, such as `log: {}`", given)
+			b.Add(at, "has %d of log, webhook, mail and exec; give one, such as `log: {}`", given)
 		}
 	}
 }
@@ -70,9 +70,9 @@ func (b *compiler) actionsNamed(field string, names []string) {
 				known = append(known, a.Name)
 			}
 			if len(known) == 0 {
-				b.add(fmt.Sprintf("%s.%d", field, i), "%q is not an action; there are none, so add it under `actions:`", n)
+				b.Add(fmt.Sprintf("%s.%d", field, i), "%q is not an action; there are none, so add it under `actions:`", n)
 			} else {
-				b.add(fmt.Sprintf("%s.%d", field, i), "%q is not an action; there are %s", n, strings.Join(known, ", "))
+				b.Add(fmt.Sprintf("%s.%d", field, i), "%q is not an action; there are %s", n, strings.Join(known, ", "))
 			}
 		}
 	}
@@ -82,22 +82,22 @@ func (b *compiler) checkWebhook(at string, w *Webhook) {
 	b.duration(at+".timeout", w.Timeout, 0)
 	b.tries(at, w.Tries)
 	if (w.URL == "") == (w.URLFile == "") {
-		b.add(at+".url", "give one of url and url_file")
+		b.Add(at+".url", "give one of url and url_file")
 	}
 	if w.URL != "" {
 		if err := checkURL(w.URL, w.TokenFile != "" || w.TokenEnv != ""); err != nil {
-			b.add(at+".url", "%v", err)
+			b.Add(at+".url", "%v", err)
 		}
 	}
 	if w.TokenFile != "" && w.TokenEnv != "" {
-		b.add(at+".token_env", "give one of token_file and token_env")
+		b.Add(at+".token_env", "give one of token_file and token_env")
 	}
 	for name, text := range w.Headers {
 		switch {
 		case !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(text):
-			b.add(at+".headers."+name, "is not an HTTP header")
+			b.Add(at+".headers."+name, "is not an HTTP header")
 		case strings.EqualFold(name, "Authorization"):
-			b.add(at+".headers."+name, "is a secret; put it into a file and name it with token_file")
+			b.Add(at+".headers."+name, "is a secret; put it into a file and name it with token_file")
 		}
 	}
 }
@@ -126,47 +126,47 @@ func (b *compiler) checkMail(at string, m *Mail) {
 	b.tries(at, m.Tries)
 	host, port, err := net.SplitHostPort(m.Server)
 	if n, e := strconv.Atoi(port); err != nil || e != nil || host == "" || n < 1 || n > 65535 {
-		b.add(at+".server", "%q is not a server; write it like mail.example.net:587", m.Server)
+		b.Add(at+".server", "%q is not a server; write it like mail.example.net:587", m.Server)
 	}
 	if _, err := mail.ParseAddress(m.From); err != nil {
-		b.add(at+".from", "%q is not an address", m.From)
+		b.Add(at+".from", "%q is not an address", m.From)
 	}
 	if len(m.To) == 0 {
-		b.add(at+".to", "is missing; give at least one address")
+		b.Add(at+".to", "is missing; give at least one address")
 	}
 	for i, to := range m.To {
 		if _, err := mail.ParseAddress(to); err != nil {
-			b.add(fmt.Sprintf("%s.to.%d", at, i), "%q is not an address", to)
+			b.Add(fmt.Sprintf("%s.to.%d", at, i), "%q is not an address", to)
 		}
 	}
 	b.oneOf(at+".tls", m.TLS, "starttls", "tls", "none")
 	password := m.PasswordFile != "" || m.PasswordEnv != ""
 	switch {
 	case m.PasswordFile != "" && m.PasswordEnv != "":
-		b.add(at+".password_env", "give one of password_file and password_env")
+		b.Add(at+".password_env", "give one of password_file and password_env")
 	case password != (m.User != ""):
-		b.add(at+".user", "user and a password belong together; give both or none")
+		b.Add(at+".user", "user and a password belong together; give both or none")
 	case m.TLS == "none" && password && !loopback(host):
-		b.add(at+".tls", "none would send the password in clear; use starttls or tls")
+		b.Add(at+".tls", "none would send the password in clear; use starttls or tls")
 	}
 }
 
 func (b *compiler) checkExec(at string, x *Exec) {
 	b.duration(at+".timeout", x.Timeout, 0)
 	if len(x.Command) == 0 || x.Command[0] == "" {
-		b.add(at+".command", "is missing; write it like [/usr/local/bin/on-alert, --page]")
+		b.Add(at+".command", "is missing; write it like [/usr/local/bin/on-alert, --page]")
 		return
 	}
 	for i, word := range x.Command {
 		if strings.ContainsRune(word, 0) {
-			b.add(fmt.Sprintf("%s.command.%d", at, i), "holds a zero byte")
+			b.Add(fmt.Sprintf("%s.command.%d", at, i), "holds a zero byte")
 		}
 	}
 }
 
 func (b *compiler) tries(at string, n int) {
 	if n < 0 || n > mostTries {
-		b.add(at+".tries", "%d is not from 1 to %d", n, mostTries)
+		b.Add(at+".tries", "%d is not from 1 to %d", n, mostTries)
 	}
 }
 

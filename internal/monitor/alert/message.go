@@ -16,7 +16,7 @@ func messageWords() []string {
 func (b *compiler) message(field, text string) {
 	for _, word := range b.words.FindAllString(text, -1) {
 		if !slices.Contains(messageWords(), strings.Trim(word, "{}")) {
-			b.add(field, "%s is not known; use {%s}", word, strings.Join(messageWords(), "}, {"))
+			b.Add(field, "%s is not known; use {%s}", word, strings.Join(messageWords(), "}, {"))
 		}
 	}
 }

@@ -126,7 +126,7 @@ func (r *rule) threshold(l Level) threshold {
 
 // compiler makes rules of a config and notes what is wrong with it.
 type compiler struct {
-	problemList
+	Problems
 	c       *Config
 	actions map[string]int
 	words   *regexp.Regexp
@@ -145,11 +145,11 @@ func compile(c *Config) ([]*rule, Problems) {
 	b.duration("defaults.clear_for", c.Defaults.ClearFor, 0)
 	b.actionsNamed("defaults.actions", c.Defaults.Actions)
 	if len(c.Rules) == 0 {
-		b.add("rules", "is missing or empty; a file of alerts has at least one rule")
+		b.Add("rules", "is missing or empty; a file of alerts has at least one rule")
 	}
 	if len(c.Rules) > mostRules {
-		b.add("rules", "are %d; %d is the most", len(c.Rules), mostRules)
-		return nil, b.all
+		b.Add("rules", "are %d; %d is the most", len(c.Rules), mostRules)
+		return nil, b.Problems
 	}
 	names := map[string]int{}
 	rules := make([]*rule, 0, len(c.Rules))
@@ -157,15 +157,15 @@ func compile(c *Config) ([]*rule, Problems) {
 		at := fmt.Sprintf("rules.%d", i)
 		switch first, twice := names[r.Name]; {
 		case r.Name == "":
-			b.add(at+".name", "is missing; alerts are told apart by it")
+			b.Add(at+".name", "is missing; alerts are told apart by it")
 		case twice:
-			b.add(at+".name", "%q is also the name of rules.%d; give each its own", r.Name, first)
+			b.Add(at+".name", "%q is also the name of rules.%d; give each its own", r.Name, first)
 		default:
 			names[r.Name] = i
 		}
 		rules = append(rules, b.rule(at, r))
 	}
-	return rules, b.all
+	return rules, b.Problems
 }
 
 func (b *compiler) rule(at string, src Rule) *rule {
@@ -211,7 +211,7 @@ func (b *compiler) what(at string, r *rule) bool {
 	}
 	k, ok := kindNamed(r.Of)
 	if !ok {
-		b.add(at+".of", "%s; use one of %s", isNot(r.Of, "a thing to watch"), strings.Join(words, ", "))
+		b.Add(at+".of", "%s; use one of %s", isNot(r.Of, "a thing to watch"), strings.Join(words, ", "))
 		return false
 	}
 	r.kind, words = k, nil
@@ -222,7 +222,7 @@ func (b *compiler) what(at string, r *rule) bool {
 		}
 	}
 	if r.value.name == "" {
-		b.add(at+".value", "%s; use one of %s", isNot(r.Value, "a value of a "+k.name), strings.Join(words, ", "))
+		b.Add(at+".value", "%s; use one of %s", isNot(r.Value, "a value of a "+k.name), strings.Join(words, ", "))
 		return false
 	}
 	return true
@@ -244,25 +244,25 @@ func (b *compiler) match(at string, r *rule) {
 		field := at + ".match." + name
 		i := slices.Index(known, name)
 		if i < 0 && len(known) == 0 {
-			b.add(field, "there is only one %s: leave `match` out", r.kind.name)
+			b.Add(field, "there is only one %s: leave `match` out", r.kind.name)
 			continue
 		}
 		if i < 0 {
-			b.add(field, "is not a field of a %s; use %s", r.kind.name, strings.Join(known, ", "))
+			b.Add(field, "is not a field of a %s; use %s", r.kind.name, strings.Join(known, ", "))
 			continue
 		}
 		p, err := newPattern(r.Match[name])
 		if err != nil {
-			b.add(field, "%v", err)
+			b.Add(field, "%v", err)
 			continue
 		}
 		r.fields = append(r.fields, fieldMatch{name, r.kind.fields[i].get, p})
 	}
 	if r.value.group == absent && len(r.fields) == 0 {
-		b.add(at+".match", "is missing: say which %s must be there", r.kind.name)
+		b.Add(at+".match", "is missing: say which %s must be there", r.kind.name)
 	}
 	if r.Window != "" && r.value.group != restarts {
-		b.add(at+".window", "is for restarted and flapping; leave it out")
+		b.Add(at+".window", "is for restarted and flapping; leave it out")
 	}
 }
 
@@ -277,17 +277,17 @@ func (b *compiler) levels(at string, r *rule) {
 		v, err := r.value.unit.parse(text)
 		switch {
 		case r.value.group == absent:
-			b.add(at+"."+name, "%s has no threshold; write `severity: %s`", r.Value, name)
+			b.Add(at+"."+name, "%s has no threshold; write `severity: %s`", r.Value, name)
 			continue
 		case err != nil:
-			b.add(at+"."+name, "%v", err)
+			b.Add(at+"."+name, "%v", err)
 			continue
 		case v == 0:
-			b.add(at+"."+name, "is 0, which is always or never reached; give what is too much, or with `when: below` too little")
+			b.Add(at+"."+name, "is 0, which is always or never reached; give what is too much, or with `when: below` too little")
 			continue
 		}
 		if n := len(r.levels); n > 0 && !r.beyond(r.levels[n-1], v) || n > 0 && v == r.levels[n-1].at {
-			b.add(at+"."+name, "%s is not worse than the %s level's %s", text, last, given[r.levels[n-1].level-1])
+			b.Add(at+"."+name, "%s is not worse than the %s level's %s", text, last, given[r.levels[n-1].level-1])
 		}
 		r.levels, last = append(r.levels, threshold{level: Level(i + 1), at: v}), name
 	}
@@ -303,10 +303,10 @@ func (b *compiler) severity(at string, r *rule) {
 	optional := r.value.group == absent || r.value.group == restarts
 	switch {
 	case !given && !optional:
-		b.add(at, "%s has no threshold; give careful, warning or critical, such as `warning: %s`", either(r.Name, "the rule"), strings.Fields(r.value.unit.example())[0])
+		b.Add(at, "%s has no threshold; give careful, warning or critical, such as `warning: %s`", either(r.Name, "the rule"), strings.Fields(r.value.unit.example())[0])
 		return
 	case r.Severity != "" && (given || !optional):
-		b.add(at+".severity", "the thresholds say the level; leave it out")
+		b.Add(at+".severity", "the thresholds say the level; leave it out")
 		return
 	case given:
 		return
@@ -314,7 +314,7 @@ func (b *compiler) severity(at string, r *rule) {
 	level := Warning
 	if r.Severity != "" {
 		if err := level.UnmarshalText([]byte(r.Severity)); err != nil || level == OK {
-			b.add(at+".severity", "%q is not a level; use one of careful, warning, critical", r.Severity)
+			b.Add(at+".severity", "%q is not a level; use one of careful, warning, critical", r.Severity)
 		}
 	}
 	least := 1.0
@@ -322,7 +322,7 @@ func (b *compiler) severity(at string, r *rule) {
 		least = 3
 	}
 	if optional && r.below {
-		b.add(at+".when", "%s is not about less; leave it out", r.Value)
+		b.Add(at+".when", "%s is not about less; leave it out", r.Value)
 	}
 	r.levels = []threshold{{level: level, at: least}}
 }
@@ -341,11 +341,11 @@ func (b *compiler) clear(at string, r *rule) {
 		v, err := r.value.unit.parse(r.Clear)
 		switch {
 		case err != nil:
-			b.add(at+".clear", "%v", err)
+			b.Add(at+".clear", "%v", err)
 		case r.value.group == absent:
-			b.add(at+".clear", "absent has no threshold; leave it out")
+			b.Add(at+".clear", "absent has no threshold; leave it out")
 		case r.below && v < lowest.at, !r.below && v > lowest.at:
-			b.add(at+".clear", "%s is worse than the %s threshold; an alert would clear and fire at once", r.Clear, lowest.level)
+			b.Add(at+".clear", "%s is worse than the %s threshold; an alert would clear and fire at once", r.Clear, lowest.level)
 		default:
 			proportion = v / lowest.at
 		}
@@ -361,7 +361,7 @@ func (b *compiler) duration(field, text string, missing time.Duration) time.Dura
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 || d > longest {
-		b.add(field, "%q is not a time up to %d days; write it like 30s, 5m or 1h", text, int(longest.Hours()/24))
+		b.Add(field, "%q is not a time up to %d days; write it like 30s, 5m or 1h", text, int(longest.Hours()/24))
 		return missing
 	}
 	return d
@@ -369,6 +369,6 @@ func (b *compiler) duration(field, text string, missing time.Duration) time.Dura
 
 func (b *compiler) oneOf(field, word string, words ...string) {
 	if word != "" && !slices.Contains(words, word) {
-		b.add(field, "%q is not known; use %s", word, strings.Join(words, ", "))
+		b.Add(field, "%q is not known; use %s", word, strings.Join(words, ", "))
 	}
 }

@@ -24,7 +24,7 @@ func (c *Collector) Kill(pid int, start time.Time, signal syscall.Signal) error 
 	}
 	defer unix.Close(fd) //nolint:errcheck // nothing is lost
 	// What the descriptor stands for cannot change any more: pidfd_open(2).
-	if err := c.began(pid, start); err != nil {
+	if err := c.isStill(pid, start); err != nil {
 		return err
 	}
 	if err := unix.PidfdSendSignal(fd, signal, nil, 0); err != nil {
@@ -35,7 +35,7 @@ func (c *Collector) Kill(pid int, start time.Time, signal syscall.Signal) error 
 
 // Renice sets the nice value of the process that began at start.
 func (c *Collector) Renice(pid int, start time.Time, nice int) error {
-	if err := c.began(pid, start); err != nil {
+	if err := c.isStill(pid, start); err != nil {
 		return err
 	}
 	if err := unix.Setpriority(unix.PRIO_PROCESS, pid, nice); err != nil {
@@ -44,8 +44,8 @@ func (c *Collector) Renice(pid int, start time.Time, nice int) error {
 	return nil
 }
 
-// began fails unless the process with the number is the one that began then.
-func (c *Collector) began(pid int, start time.Time) error {
+// isStill fails unless the process with the number is the one that began then.
+func (c *Collector) isStill(pid int, start time.Time) error {
 	root := c.proc
 	if root == "" {
 		root = "/proc"

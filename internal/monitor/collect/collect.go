@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -17,7 +18,19 @@ type Config struct {
 	// Descriptors is how many descriptors of processes to keep open at most, 0 for half
 	// of what RLIMIT_NOFILE allows. Processes beyond are opened and closed in each pass.
 	Descriptors int
+	// Reader says how to read processes; empty for BPF where the kernel lets this user,
+	// and files otherwise.
+	Reader Reader
 }
+
+// Reader is how processes are read.
+type Reader string
+
+// The readers.
+const (
+	BPF   Reader = "bpf"
+	Files Reader = "proc"
+)
 
 // Collector reads one machine, pass by pass. It is for one goroutine.
 type Collector struct {
@@ -34,9 +47,14 @@ type Collector struct {
 	last  time.Time // of the pass before, with a monotonic reading
 	since uint64    // of the pass before: ticks since boot
 	rate  float64   // passes a second: 1/interval, 0 in the first pass
+	began uint64    // the collector: ticks since boot
 
 	users     users
 	processes map[int]*process
+	live      []*process // in this pass, by PID
+	bpf       *bpf       // nil if processes are read from files
+	noBPF     error      // why
+	met       []*process // by BPF in this pass
 	readDenied,
 	fdsDenied int // in this pass: how many processes did not let us
 
@@ -47,6 +65,7 @@ type Collector struct {
 	mounts   *mounts
 	sensors  *sensors
 	machines machines
+	monitors *monitors // nil before the first VM
 }
 
 // Ticks of /proc are USER_HZ, which is 100 on every architecture that Go knows.
@@ -59,6 +78,7 @@ func New(conf Config) (*Collector, error) {
 		pageSize:  uint64(os.Getpagesize()),
 		buf:       buffer{make([]byte, 64<<10)},
 		keep:      budget{most: conf.Descriptors},
+		began:     ticksNow(),
 		processes: map[int]*process{},
 		cpus:      map[int]times{},
 		disks:     map[string]*disk{},
@@ -82,11 +102,31 @@ func New(conf Config) (*Collector, error) {
 		c.Close()
 		return nil, err
 	}
+	if err := c.choose(conf.Reader); err != nil {
+		c.Close()
+		return nil, err
+	}
 	c.links = newLinks()
 	c.mounts = newMounts(c.proc)
 	c.sensors = newSensors(c.sys)
 	c.machines = newMachines(c.proc)
 	return c, nil
+}
+
+// choose loads the BPF programs, unless files are asked for.
+func (c *Collector) choose(reader Reader) error {
+	c.host.Reader = string(Files)
+	if reader == Files {
+		c.noBPF = errors.New("it was not asked for")
+		return nil
+	}
+	if c.bpf, c.noBPF = newBPF(c.proc); c.noBPF == nil {
+		c.host.Reader = string(BPF)
+	}
+	if reader == BPF {
+		return c.noBPF
+	}
+	return nil
 }
 
 // Close gives back all descriptors and ends the goroutines, but for those that a dead
@@ -96,9 +136,15 @@ func (c *Collector) Close() {
 	for _, p := range c.processes {
 		c.forget(p)
 	}
+	if c.bpf != nil {
+		c.bpf.close()
+	}
 	c.files.close()
 	c.links.close()
 	c.machines.close()
+	if c.monitors != nil {
+		c.monitors.close()
+	}
 	if c.mounts != nil {
 		c.mounts.close()
 	}

@@ -25,55 +25,59 @@ func descriptors(t *testing.T) int {
 }
 
 func TestProcessesThatEndAreSkipped(t *testing.T) {
-	c := newCollector(t, Config{})
-	pass(t, c)
-	open := descriptors(t)
-	churn := start(t, "sh", "-c", "while :; do /bin/true & /bin/true; done")
-	for range 50 {
-		s := pass(t, c)
-		for _, p := range s.Processes {
-			if p.Name == "" || p.PID == 0 || p.CPU < 0 || p.CPU > 64 {
-				t.Fatalf("process %+v", p)
+	readers(t, func(t *testing.T, conf Config) {
+		c := newCollector(t, conf)
+		pass(t, c)
+		open := descriptors(t)
+		churn := start(t, "sh", "-c", "while :; do /bin/true & /bin/true; done")
+		for range 50 {
+			s := pass(t, c)
+			for _, p := range s.Processes {
+				if p.Name == "" || p.PID == 0 || p.CPU < 0 || p.CPU > 64 {
+					t.Fatalf("process %+v", p)
+				}
 			}
 		}
-	}
-	_ = unix.Kill(-churn.Process.Pid, unix.SIGKILL)
-	_ = churn.Wait()
-	pass(t, c)
-	if now := descriptors(t); now > open+30 {
-		t.Errorf("%d descriptors are open, %d were before the processes came and went", now, open)
-	}
-	if p := processOf(pass(t, c), churn.Process.Pid); p != nil {
-		t.Errorf("a process that is gone is in the sample: %+v", p)
-	}
+		_ = unix.Kill(-churn.Process.Pid, unix.SIGKILL)
+		_ = churn.Wait()
+		pass(t, c)
+		if now := descriptors(t); now > open+30 {
+			t.Errorf("%d descriptors are open, %d were before the processes came and went", now, open)
+		}
+		if p := processOf(pass(t, c), churn.Process.Pid); p != nil {
+			t.Errorf("a process that is gone is in the sample: %+v", p)
+		}
+	})
 }
 
 func TestNamesFollowExec(t *testing.T) {
-	dir := t.TempDir()
-	fifo := filepath.Join(dir, "go")
-	if err := unix.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := start(t, "sh", "-c", "read x < "+fifo+"; exec sleep 1000")
-	c := newCollector(t, Config{})
-	if p := mustHave(t, pass(t, c), cmd.Process.Pid); p.Name != "sh" {
-		t.Fatalf("%+v", p)
-	}
-	for range 3 {
-		pass(t, c)
-	}
-	if err := os.WriteFile(fifo, []byte("x\n"), 0); err != nil {
-		t.Fatal(err)
-	}
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		p := mustHave(t, pass(t, c), cmd.Process.Pid)
-		if p.Name == "sleep" && p.Command == "sleep 1000" {
-			return
+	readers(t, func(t *testing.T, conf Config) {
+		dir := t.TempDir()
+		fifo := filepath.Join(dir, "go")
+		if err := unix.Mkfifo(fifo, 0o600); err != nil {
+			t.Fatal(err)
 		}
-		if time.Now().After(end) {
-			t.Fatalf("after exec it is still %+v", p)
+		cmd := start(t, "sh", "-c", "read x < "+fifo+"; exec sleep 1000")
+		c := newCollector(t, conf)
+		if p := mustHave(t, pass(t, c), cmd.Process.Pid); p.Name != "sh" {
+			t.Fatalf("%+v", p)
 		}
-	}
+		for range 3 {
+			pass(t, c)
+		}
+		if err := os.WriteFile(fifo, []byte("x\n"), 0); err != nil {
+			t.Fatal(err)
+		}
+		for end := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+			p := mustHave(t, pass(t, c), cmd.Process.Pid)
+			if p.Name == "sleep" && p.Command == "sleep 1000" {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("after exec it is still %+v", p)
+			}
+		}
+	})
 }
 
 // Few descriptors make passes slower, not wrong.
@@ -284,5 +288,24 @@ func TestCPUsComeAndGo(t *testing.T) {
 func TestNoProcfs(t *testing.T) {
 	if _, err := New(Config{Proc: t.TempDir()}); err == nil {
 		t.Error("a directory without stat is taken for procfs")
+	}
+}
+
+// When BPF breaks, files are read from then on, in the same pass.
+func TestBPFThatBreaks(t *testing.T) {
+	c := newCollector(t, Config{Reader: BPF})
+	pass(t, c)
+	if err := c.bpf.tasks.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		s := pass(t, c)
+		p := mustHave(t, s, os.Getpid())
+		if s.Host.Reader != string(Files) || p.CPU > 64 || p.CPUTime == 0 || p.RxBytes != -1 || s.Tasks.Processes != len(s.Processes) {
+			t.Errorf("read by %s: %+v", s.Host.Reader, p)
+		}
+		if m, ok := missing(s, "network rates of processes"); !ok || m.Why == "" {
+			t.Errorf("missing %+v", s.Missing)
+		}
 	}
 }

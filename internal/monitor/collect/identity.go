@@ -2,6 +2,7 @@ package collect
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -14,23 +15,6 @@ import (
 
 // longest is how much of a command a sample has, in bytes.
 const longest = 4096
-
-// sameName compares a name with that of stat, where the kernel escapes newlines and
-// backslashes: proc_task_name in fs/proc/array.c.
-func sameName(name string, escaped []byte) bool {
-	if bytes.IndexByte(escaped, '\\') < 0 {
-		return name == string(escaped)
-	}
-	return name == realName(escaped)
-}
-
-func realName(escaped []byte) string {
-	s := string(escaped)
-	if strings.IndexByte(s, '\\') < 0 {
-		return s
-	}
-	return strings.NewReplacer(`\\`, `\`, `\n`, "\n").Replace(s)
-}
 
 // identify reads who a process is: its command, its user, its cgroup, and with those
 // whether it runs a VM or belongs to a container.
@@ -145,7 +129,15 @@ func (u *users) name(uid uint32) string {
 
 // missing says what this user does not see, and what would help.
 func (c *Collector) missing(s *sample.Sample) []sample.Missing {
-	list := []sample.Missing{{What: "network rates of processes", Why: "/proc counts traffic by interface, not by process"}}
+	var list []sample.Missing
+	if m := c.missingBPF(); m.What != "" {
+		list = append(list, m)
+	}
+	// The first process of a namespace is always there; to most users on some machines it
+	// does not show.
+	if c.bpf == nil && c.processes[1] == nil && os.Geteuid() != 0 {
+		list = append(list, sample.Missing{What: "other users' processes", Why: "procfs is mounted with hidepid", Help: "run as root"})
+	}
 	if c.readDenied > 0 {
 		list = append(list, denied("disk rates", c.readDenied, "processes"))
 	}
@@ -164,6 +156,29 @@ func denied(what string, count int, of string) sample.Missing {
 	m := sample.Missing{What: what + " (" + of + ": " + strconv.Itoa(count) + ")", Why: "other users' are not shown to this one", Help: "run as root"}
 	if os.Geteuid() == 0 {
 		m.Why, m.Help = "the kernel protects them even from this root", ""
+	}
+	return m
+}
+
+// missingBPF says what there is not as BPF is not there.
+func (c *Collector) missingBPF() sample.Missing {
+	m := sample.Missing{What: "network rates of processes"}
+	err := c.noBPF
+	if c.bpf != nil {
+		err = c.bpf.noSockets
+	}
+	switch {
+	case err == nil:
+		return sample.Missing{}
+	case errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES):
+		m.Why, m.Help = "BPF programs count them, and the kernel does not let this user load any", "run as root"
+		if os.Geteuid() == 0 {
+			m.Help = "give it CAP_BPF and CAP_PERFMON"
+		}
+	case lacks(err):
+		m.Why, m.Help = "BPF programs count them, and this kernel has not what they need", "Linux 5.12 or newer with CONFIG_DEBUG_INFO_BTF"
+	default:
+		m.Why = "BPF programs count them, and there are none: " + err.Error()
 	}
 	return m
 }

@@ -91,6 +91,7 @@ func (c *Collector) readMachines(s *sample.Sample) {
 			row.Machine = p.machine
 		}
 	}
+	c.askMonitors(vms)
 	nameVMs(vms)
 	for _, p := range vms {
 		var m sample.Machine
@@ -111,6 +112,21 @@ func (c *Collector) readMachines(s *sample.Sample) {
 		s.Machines = append(s.Machines, c.readBox(id, b))
 	}
 	slices.SortFunc(s.Machines, func(a, b sample.Machine) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+// askMonitors has the guests asked how they are.
+func (c *Collector) askMonitors(vms []*process) {
+	if len(vms) == 0 && c.monitors == nil {
+		return
+	}
+	if c.monitors == nil {
+		c.monitors = newMonitors()
+	}
+	all := make([]inquiry, len(vms))
+	for i, p := range vms {
+		all[i] = inquiry{p.pid, p.uid, p.vm.guest.name, p.vm.guest.qmp}
+	}
+	c.monitors.ask(all)
 }
 
 // nameVMs gives each VM its ID. Of two with a name the older process has it alone.

@@ -147,7 +147,6 @@ func FuzzParsers(f *testing.F) {
 		field(b, "usage_usec")
 		decimal(b)
 		vcpuNumber(b)
-		realName(b)
 		appendNumbers(nil, b)
 		scanDisk(words(b))
 	})

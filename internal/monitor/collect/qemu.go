@@ -12,6 +12,8 @@ type guest struct {
 	cpus   int
 	memory uint64
 	taps   []string
+	user   bool   // it has a network of QEMU's own, which is QEMU's sockets to the kernel
+	qmp    string // path of a socket that anybody may connect to, empty if there is none
 }
 
 // parseQEMU reads arguments with a NUL after each, and reports whether they are QEMU's.
@@ -23,6 +25,7 @@ func parseQEMU(cmdline string) (guest, bool) {
 	}
 	g := guest{cpus: 1, memory: 128 << 20} // QEMU's own defaults
 	uuid := ""
+	sockets := map[string]string{} // by ID
 	for i := 1; i+1 < len(args); i++ {
 		option, value := strings.TrimPrefix(args[i], "-"), args[i+1]
 		if option == args[i] {
@@ -38,8 +41,17 @@ func parseQEMU(cmdline string) (guest, bool) {
 		case "m":
 			g.memory = memoryOf(firstWord(value, "size"))
 		case "netdev", "nic", "net":
+			g.user = g.user || splitOptions(value)[0] == "user"
 			if tap := optionOf(value, "ifname"); tap != "" && (strings.HasPrefix(value, "tap,") || optionOf(value, "type") == "tap") {
 				g.taps = append(g.taps, tap)
+			}
+		case "qmp":
+			g.qmp = freeSocket(value, "unix:")
+		case "chardev":
+			sockets[optionOf(value, "id")] = freeSocket(value, "path=")
+		case "mon":
+			if path := sockets[firstWord(value, "chardev")]; path != "" && optionOf(value, "mode") == "control" {
+				g.qmp = path
 			}
 		default:
 			continue
@@ -50,6 +62,22 @@ func parseQEMU(cmdline string) (guest, bool) {
 		g.name = uuid
 	}
 	return g, true
+}
+
+// freeSocket returns the path of a socket on which QEMU listens and goes on meanwhile, in
+// either way to write that. For a first client who is waited for, somebody has a plan.
+func freeSocket(s, prefix string) string {
+	path, free := "", false
+	for _, o := range splitOptions(s) {
+		if p, ok := strings.CutPrefix(o, prefix); ok {
+			path = p
+		}
+		free = free || o == "wait=off" || o == "nowait" || o == "wait=no"
+	}
+	if !free || !filepath.IsAbs(path) {
+		return ""
+	}
+	return path
 }
 
 // splitOptions splits at commas; two of them are one in a value.

@@ -27,7 +27,7 @@ type vm struct {
 type vcpu struct {
 	number, tid int
 	fd          int // of its stat, -1 if none is kept
-	ticks       uint64
+	used        uint64
 	first       bool
 }
 
@@ -78,11 +78,17 @@ func (c *Collector) readVM(p *process, m *sample.Machine) {
 		ReadBytes: p.ioRates.read, WriteBytes: p.ioRates.write, RxBytes: -1, TxBytes: -1,
 		Interfaces: slices.Clone(v.taps), Processes: 1,
 	}
+	if known := c.monitors.state(p.pid); known != "" {
+		m.State = known
+	}
 	if s := p.stat.state; s == 'T' || s == 't' || s == 'Z' {
 		m.State = "stopped"
 	}
 	for _, t := range v.vcpus {
 		m.VCPUs = append(m.VCPUs, c.readVCPU(p.pid, t))
+	}
+	if v.guest.user && len(v.taps) == 0 {
+		m.RxBytes, m.TxBytes = p.netRate.read, p.netRate.write
 	}
 	for _, name := range v.taps {
 		link := c.links.known[name]
@@ -110,13 +116,13 @@ func (c *Collector) readVCPU(pid int, t *vcpu) float64 {
 	if !ok {
 		return 0
 	}
-	before := t.ticks
-	t.ticks = now.ticks
+	before := t.used
+	t.used = now.used
 	if t.first {
 		t.first = false
 		return 0
 	}
-	return c.per(before, now.ticks) / ticksPerSecond
+	return c.per(before, now.used) / 1e9
 }
 
 // findVCPUs looks through the threads for those that QEMU names after virtual CPUs.

@@ -35,6 +35,8 @@ type Host struct {
 	CPUs   int       `json:"cpus"`
 	Model  string    `json:"model"` // of the CPUs
 	Boot   time.Time `json:"boot"`
+	// Reader is how its processes are read: bpf or proc.
+	Reader string `json:"reader,omitempty"`
 }
 
 // CPU is how the CPUs spent the time. Total is the mean of the cores.

@@ -29,6 +29,7 @@ type hub struct {
 	latest  atomic.Pointer[frame]
 	first   chan struct{} // closed when there is a frame
 	viewers atomic.Int64
+	packer  packer
 }
 
 func newHub() *hub { return &hub{first: make(chan struct{})} }
@@ -40,13 +41,13 @@ func (h *hub) publish(s *sample.Sample, alerts func() any) {
 	if before != nil {
 		f.number = before.number + 1
 		was := before.sample
-		f.delta = newEvent("delta", f.number, func() any { return sample.Diff(was, s) })
+		f.delta = h.event("delta", f.number, func() any { return sample.Diff(was, s) })
 	}
-	f.whole = newEvent("sample", f.number, func() any { return s })
+	f.whole = h.event("sample", f.number, func() any { return s })
 	if alerts != nil {
-		f.alerts = newEvent("alerts", f.number, alerts)
+		f.alerts = h.event("alerts", f.number, alerts)
 	}
-	f.short = newEvent("summary", f.number, func() any { return summary(s, alerts) })
+	f.short = h.event("summary", f.number, func() any { return summary(s, alerts) })
 	h.latest.Store(f)
 	if before == nil {
 		close(h.first)
@@ -62,7 +63,7 @@ type event struct {
 	packed func() []byte // the same as a part of a stream of RFC 1951
 }
 
-func newEvent(name string, number uint64, value func() any) *event {
+func (h *hub) event(name string, number uint64, value func() any) *event {
 	e := &event{}
 	e.body = sync.OnceValue(func() []byte {
 		text, err := json.Marshal(value())
@@ -74,18 +75,27 @@ func newEvent(name string, number uint64, value func() any) *event {
 	e.plain = sync.OnceValue(func() []byte {
 		return fmt.Appendf(nil, "event: %s\nid: %d\ndata: %s\n\n", name, number, e.body())
 	})
-	e.packed = sync.OnceValue(func() []byte { return pack(e.plain()) })
+	e.packed = sync.OnceValue(func() []byte { return h.packer.pack(e.plain()) })
 	return e
 }
 
 // gzipHeader begins a stream of RFC 1952, which the packed forms of events go on with.
 const gzipHeader = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
+// packer compresses. What it works with is a megabyte, so it is used again.
+type packer struct{ writers sync.Pool }
+
 // pack compresses data to blocks that refer to nothing before them and end on a byte, so
 // that they can stand in any stream: one compression serves all viewers.
-func pack(data []byte) []byte {
+func (p *packer) pack(data []byte) []byte {
 	var out bytes.Buffer
-	w, err := flate.NewWriter(&out, flate.BestSpeed)
+	var err error
+	w, used := p.writers.Get().(*flate.Writer)
+	if used {
+		w.Reset(&out)
+	} else {
+		w, err = flate.NewWriter(&out, flate.BestSpeed)
+	}
 	if err == nil {
 		_, err = w.Write(data)
 	}
@@ -95,5 +105,7 @@ func pack(data []byte) []byte {
 	if err != nil { // a buffer takes everything
 		panic(err)
 	}
+	w.Reset(nil)
+	p.writers.Put(w)
 	return out.Bytes()
 }

@@ -169,7 +169,7 @@ func TestPackedStream(t *testing.T) {
 // TestEncodedOnce: however many look on, and whatever they take.
 func TestEncodedOnce(t *testing.T) {
 	n := 0
-	e := newEvent("x", 1, func() any { n++; return n })
+	e := newHub().event("x", 1, func() any { n++; return n })
 	for range 3 {
 		if got := fmt.Sprintf("%s", e.plain()); got != "event: x\nid: 1\ndata: 1\n\n" {
 			t.Errorf("got %q", got)

@@ -28,7 +28,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	if !s.seen(r) {
 		return
 	}
-	v := newViewer(w, r, s.patience)
+	v := newViewer(w, r, &s.hub.packer, s.patience)
 	defer v.quiet.Stop()
 	at := s.hub.latest.Load()
 	for ok := v.send(at.whole) && v.tell(at.alerts); ok; {
@@ -57,12 +57,15 @@ type viewer struct {
 	to       *http.ResponseController
 	patience time.Duration
 	packed   bool
+	packer   *packer
 	told     []byte // the alerts that were sent last
 	quiet    *time.Timer
 }
 
-func newViewer(w http.ResponseWriter, r *http.Request, patience time.Duration) *viewer {
-	v := &viewer{w: w, patience: patience, to: http.NewResponseController(w), packed: takesGzip(r), quiet: time.NewTimer(beat)}
+func newViewer(w http.ResponseWriter, r *http.Request, p *packer, patience time.Duration) *viewer {
+	v := &viewer{
+		w: w, patience: patience, to: http.NewResponseController(w), packed: takesGzip(r), packer: p, quiet: time.NewTimer(beat),
+	}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
@@ -99,7 +102,7 @@ func (v *viewer) tell(e *event) bool {
 func (v *viewer) beat() bool {
 	const comment = ":\n\n"
 	if v.packed {
-		return v.flush(pack([]byte(comment)))
+		return v.flush(v.packer.pack([]byte(comment)))
 	}
 	return v.flush([]byte(comment))
 }

@@ -200,6 +200,12 @@ func (b *browser) status() {
 		return
 	}
 	w := v.line(0, y)
+	if h := b.hosts.row(); b.tab == hostsTab && h != nil && note(h) != "" { // in full, which the row has no room for
+		w.text(h.Name, strong)
+		w.text(": ", plain)
+		w.text(note(h), plain)
+		return
+	}
 	if f := b.hosts.filter; f != "" {
 		w.text("filter: ", strong)
 		w.text(f, strong)

@@ -148,7 +148,7 @@ func hostColumns() []column[HostStatus] {
 		figure("VMS", 'V', 3, count, func(s *sample.Summary) float64 { return float64(s.VMs) }),
 		figure("CTRS", 'H', 3, count, func(s *sample.Summary) float64 { return float64(s.Containers) }),
 		figure("ALERTS", 'B', 2, count, func(s *sample.Summary) float64 { return float64(s.Alerts) }),
-		words("TOP PROCESS", 'T', 22, 3, busiest),
+		words("TOP PROCESS", 'T', 19, 3, busiest),
 		words("", 'O', 0, 0, note),
 	}
 }

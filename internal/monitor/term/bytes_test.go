@@ -11,6 +11,7 @@ import (
 
 // meter is a terminal that only counts what is sent to it.
 type meter struct {
+	w, h   int
 	sent   atomic.Int64
 	closed chan struct{}
 }
@@ -31,13 +32,13 @@ func (m *meter) Write(b []byte) (int, error) {
 }
 
 func (m *meter) WindowSize() (tcell.WindowSize, error) {
-	return tcell.WindowSize{Width: 80, Height: 24}, nil
+	return tcell.WindowSize{Width: m.w, Height: m.h}, nil
 }
 
 // metered is a loop on a real tcell screen, whose terminal is a meter.
-func metered(t testing.TB) (*loop, *meter) {
+func metered(t testing.TB, w, h int) (*loop, *meter) {
 	t.Helper()
-	m := &meter{closed: make(chan struct{})}
+	m := &meter{w: w, h: h, closed: make(chan struct{})}
 	info, err := tcell.LookupTerminfo("xterm-256color")
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +57,13 @@ func metered(t testing.TB) (*loop, *meter) {
 // What goes over the line is what has changed: nothing for nothing, little for a quiet
 // machine, and never more than the whole screen.
 func TestBytesOfARefresh(t *testing.T) {
-	l, m := metered(t)
+	for _, size := range [][2]int{{80, 24}, {200, 50}} {
+		bytesOfARefresh(t, size[0], size[1])
+	}
+}
+
+func bytesOfARefresh(t *testing.T, w, h int) {
+	l, m := metered(t, w, h)
 	s := busy(8, 1000, 3)
 	l.view.take(s)
 	refresh := func() int64 {
@@ -72,7 +79,10 @@ func TestBytesOfARefresh(t *testing.T) {
 	s = moved(s, 1)
 	l.view.take(s)
 	loud := refresh()
-	t.Logf("80x24: first %d bytes, nothing new %d, quiet %d, all processes changed %d", full, same, quiet, loud)
+	l.view.hasHistory = true
+	l.view.enterPast()
+	past := refresh()
+	t.Logf("%dx%d: first %d bytes, nothing new %d, quiet %d, all processes changed %d, into the past %d", w, h, full, same, quiet, loud, past)
 	if same != 0 {
 		t.Errorf("%d bytes for nothing new", same)
 	}
@@ -107,7 +117,7 @@ func TestRefreshAllocatesLittle(t *testing.T) {
 }
 
 func BenchmarkRefresh(b *testing.B) {
-	l, _ := metered(b)
+	l, _ := metered(b, 80, 24)
 	s := busy(8, 1000, 3)
 	next := moved(s, 1)
 	b.ReportAllocs()

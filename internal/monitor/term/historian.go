@@ -120,7 +120,6 @@ func (h *historian) run(ctx context.Context) {
 		if hanging != nil {
 			select {
 			case <-hanging:
-				hanging = nil
 			default:
 				h.give(ctx, answer{question: q, err: fmt.Errorf("history has not answered for %s", time.Since(since).Round(time.Second))})
 				continue
@@ -184,7 +183,7 @@ func (h *historian) answer(ctx context.Context, q question) error {
 			return err
 		}
 	}
-	a.record, err = h.history.At(ctx, a.found, 0)
+	a.record, err = h.history.At(ctx, a.found, time.Second) // the finest that there is
 	if err != nil && !errors.Is(err, history.ErrNone) {
 		return err
 	}

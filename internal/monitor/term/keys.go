@@ -99,7 +99,6 @@ func (v *view) timeKey(ev *tcell.EventKey) bool {
 	key, columns := ev.Rune(), 0
 	switch {
 	case ev.Key() == tcell.KeyLeft || ev.Key() == tcell.KeyRight:
-		columns = 1
 		if ev.Modifiers()&(tcell.ModShift|tcell.ModCtrl|tcell.ModAlt) != 0 {
 			columns = far
 		} else {

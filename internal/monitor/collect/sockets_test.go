@@ -1,0 +1,150 @@
+package collect
+
+import (
+	"io"
+	"math"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"sarn/internal/netnstest"
+)
+
+// What the helper sends to itself: by TCP over several connections, none of which lives
+// until the next pass, and by UDP.
+const (
+	connections, connectionSize = 3, 1 << 20
+	datagrams, datagramSize     = 200, 700
+)
+
+func talk() {
+	must(exec.Command("ip", "link", "set", "lo", "up").Run())
+	for range connections {
+		talkTCP()
+	}
+	talkUDP()
+	talkUnix()
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func talkTCP() {
+	l, err := net.Listen("tcp", "[::1]:0")
+	must(err)
+	defer l.Close()
+	go func() {
+		out, err := net.Dial("tcp", l.Addr().String())
+		must(err)
+		_, err = out.Write(make([]byte, connectionSize))
+		must(err)
+		must(out.Close())
+	}()
+	in, err := l.Accept()
+	must(err)
+	defer in.Close()
+	_, err = io.Copy(io.Discard, in)
+	must(err)
+}
+
+func talkUDP() {
+	in, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	must(err)
+	defer in.Close()
+	out, err := net.Dial("udp4", in.LocalAddr().String())
+	must(err)
+	defer out.Close()
+	raw, err := in.SyscallConn()
+	must(err)
+	b := make([]byte, datagramSize)
+	for range datagrams {
+		_, err = out.Write(b)
+		must(err)
+		// What is looked at first is received once.
+		must(raw.Read(func(fd uintptr) bool {
+			_, _, err := unix.Recvfrom(int(fd), b, unix.MSG_PEEK)
+			return err == nil
+		}))
+		_, err = in.Read(b)
+		must(err)
+	}
+}
+
+// talkUnix sends where it is no network.
+func talkUnix() {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	must(err)
+	_, err = unix.Write(pair[0], make([]byte, 5000))
+	must(err)
+	_, err = unix.Read(pair[1], make([]byte, 5000))
+	must(err)
+}
+
+// Bytes are the process's that sends and receives them, to the byte, in whatever network
+// namespace, and of connections that have ended too.
+func TestBytesOfSockets(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		for _, namespace := range []uintptr{0, syscall.CLONE_NEWNET} {
+			a := helperIn(t, "talk", namespace)
+			idle := start(t, "sleep", "1000").Process.Pid
+			c := newCollector(t, Config{Reader: BPF})
+			pass(t, c)
+			a.tell(t)
+			a.ready(t)
+			s := pass(t, c)
+			p := mustHave(t, s, a.pid)
+			const want = connections*connectionSize + datagrams*datagramSize
+			if rx, tx := p.RxBytes*s.Interval, p.TxBytes*s.Interval; math.Abs(rx-want) > 1 || math.Abs(tx-want) > 1 {
+				t.Errorf("it has sent itself %d bytes, seen %.0f received and %.0f sent", want, rx, tx)
+			}
+			if p := mustHave(t, s, idle); p.RxBytes != 0 || p.TxBytes != 0 {
+				t.Errorf("an idle process: %+v", p)
+			}
+			s = pass(t, c)
+			if p := mustHave(t, s, a.pid); p.RxBytes != 0 || p.TxBytes != 0 {
+				t.Errorf("afterwards: %+v", p)
+			}
+			if len(s.Missing) > 0 && strings.Contains(s.Missing[0].What, "network rates") {
+				t.Errorf("missing %+v: %v", s.Missing, c.bpf.noSockets)
+			}
+		}
+	})
+}
+
+// A guest whose network is made by QEMU itself has QEMU's bytes.
+func TestGuestOfUserNetwork(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		a := helperIn(t, "talk", 0, "qemu-system-x86_64", "-name", "web", "-nic", "user,model=virtio")
+		c := newCollector(t, Config{Reader: BPF})
+		pass(t, c)
+		a.tell(t)
+		a.ready(t)
+		s := pass(t, c)
+		m := machineOf(s, "vm/web")
+		const want = connections*connectionSize + datagrams*datagramSize
+		if m == nil || math.Abs(m.RxBytes*s.Interval-want) > 1 || math.Abs(m.TxBytes*s.Interval-want) > 1 {
+			t.Errorf("it has sent and received %d bytes: %+v over %v s", want, m, s.Interval)
+		}
+	})
+}
+
+// Without BPF they are unknown, and it is said why.
+func TestBytesOfSocketsWithoutBPF(t *testing.T) {
+	c := newCollector(t, Config{Reader: Files})
+	pass(t, c)
+	s := pass(t, c)
+	if p := mustHave(t, s, os.Getpid()); p.RxBytes != -1 || p.TxBytes != -1 {
+		t.Errorf("%+v", p)
+	}
+	if len(s.Missing) == 0 || s.Missing[0].What != "network rates of processes" || s.Host.Reader != "proc" {
+		t.Errorf("missing %+v, reader %q", s.Missing, s.Host.Reader)
+	}
+}
