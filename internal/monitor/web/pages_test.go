@@ -3,6 +3,8 @@ package web_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -154,7 +156,7 @@ func testHosts(t *testing.T, browser *browsertest.Browser) {
 	one := newMonitor(t, h, nil)
 	real, _ := url.Parse(one.url(""))
 	proxy := httputil.NewSingleHostReverseProxy(real)
-	proxy.FlushInterval = -1
+	proxy.FlushInterval, proxy.ErrorLog = -1, log.New(io.Discard, "", 0)
 	summary := func(busy float64) map[string]any {
 		s := h.at(time.Now())
 		return map[string]any{"time": s.Time, "host": s.Host, "cpu": sample.Times{Idle: 1 - busy}, "load": s.Load, "memory": s.Memory, "read_bytes": 1e6, "write_bytes": 2e7, "rx_bytes": 3e7, "tx_bytes": 4e6, "vms": 6, "containers": 2, "alerts": 0}
