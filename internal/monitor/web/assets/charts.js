@@ -5,7 +5,7 @@ import { plain } from "./format.js";
 const sum = (...of) => of.reduce((a, b) => (a === null && b === null ? null : (a ?? 0) + (b ?? 0)), null);
 
 export const cpuChart = () => ({
-  title: "CPU", kind: "percent",
+  title: "CPU", kind: "percent", by: "cpu",
   fields: ["cpu.user", "cpu.nice", "cpu.system", "cpu.irq", "cpu.softirq", "cpu.steal", "cpu.iowait", "cpu.busy"],
   spike: "cpu.busy",
   lines: [
@@ -21,7 +21,7 @@ export const cpuChart = () => ({
 });
 
 export const memoryChart = () => ({
-  title: "Memory", kind: "bytes",
+  title: "Memory", kind: "bytes", by: "memory",
   fields: ["memory.used", "memory.available", "memory.free", "memory.total", "swap.total", "swap.free"],
   spike: "memory.used",
   lines: [
@@ -33,7 +33,7 @@ export const memoryChart = () => ({
 });
 
 const rates = (title, table, items, names) => ({
-  title, kind: "rate",
+  title, kind: "rate", by: names === disk ? "io" : "net",
   fields: items.flatMap((i) => names.map(([field]) => `${table}[${i}].${field}`)),
   spike: items.flatMap((i) => names.map(([field]) => `${table}[${i}].${field}`)),
   lines: [

@@ -167,7 +167,7 @@ export class Graphs {
     } catch {
       // Then it is that step as a whole.
     }
-    this.times.look(found.at, found.step);
+    this.times.look(found.at, found.step, chart.definition.by);
   }
 
   // zoom shows a range, and what was at its highest point.
@@ -180,6 +180,6 @@ export class Graphs {
     } catch {
       // There is the range still.
     }
-    this.times.go({ from, to, at: found?.at ?? null, resolution: found?.step ?? 1 });
+    this.times.go({ from, to, at: found?.at ?? null, resolution: found?.step ?? 1, by: chart.definition.by });
   }
 }

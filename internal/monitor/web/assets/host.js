@@ -75,8 +75,24 @@ function changed({ record, error }) {
   problem(error);
   mark(document.body, "data-time", record ? "past" : "now");
   graphs.changed();
-  if (record) show(times.which === "peak" && record.peak ? withNames(record.peak, record.sample) : record.sample);
-  else if (latest) show(latest);
+  if (record) {
+    const s = times.which === "peak" && record.peak ? withNames(record.peak, record.sample) : record.sample;
+    first(s);
+    show(s);
+  } else if (latest) show(latest);
+}
+
+// first says who was first by a measure in a sample of the past.
+function first(s) {
+  const [words, column, text, of] = columns.measures[Object.hasOwn(columns.measures, times.by) ? times.by : "cpu"];
+  const most = (all) => all.reduce((a, x) => (of(x) > (a ? of(a) : 0) ? x : a), null);
+  const p = most(s.processes), m = most(s.machines);
+  const link = (name, x, open) => make("button", { type: "button", class: "link", onclick: open }, `${plain(name, 40)} ${text(of(x))}`);
+  byId("first").replaceChildren(p || m ? `most ${words}: ` : "",
+    ...(p ? [link(`${p.name}[${p.pid}]`, p, () => details.process(p, s, processCharts(p)))] : []),
+    p && m ? ", " : "",
+    ...(m ? [link(`${m.kind === "vm" ? "VM" : "container"} ${columns.machineName(m)}`, m, () => details.machine(m, s, machineCharts(m.id)))] : []));
+  processes.largest(column);
 }
 
 function problem(words) {

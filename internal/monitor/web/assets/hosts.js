@@ -64,8 +64,7 @@ class Fleet {
     const press = choice(group, kinds.map(([by, words]) => [by, words]), (by) => {
       this.by = by;
       press(by);
-      this.table.by = this.table.columns.find((c) => c.id === kinds.find(([k]) => k === by)[2]);
-      this.table.reverse = false;
+      this.table.largest(kinds.find(([k]) => k === by)[2]);
       this.load();
     });
     press(this.by);

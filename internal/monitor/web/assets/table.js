@@ -84,6 +84,12 @@ export class Table {
     this.arrange();
   }
 
+  // largest sorts by a column, by its name, the largest first.
+  largest(id) {
+    this.by = this.columns.find((c) => c.id === id) ?? this.by;
+    this.reverse = false;
+  }
+
   toggle() {
     this.every = !this.every;
     this.draw();
