@@ -64,9 +64,10 @@ export const processCharts = (p) => {
   const start = Date.parse(p.start);
   const key = start > 0 ? `${p.pid}@${start}` : String(p.pid);
   const of = (name) => `processes[${key}].${name}`;
+  // Samples that came by are kept without their processes: these charts are history's.
   return [
-    { title: "CPU", kind: "percent", fields: [of("cpu")], spike: of("cpu"), lines: [{ label: "of one CPU", colour: "--c-blue", of: (get) => get(of("cpu")) }, peak(of("cpu"))] },
-    { title: "Memory", kind: "bytes", fields: [of("resident")], spike: of("resident"), lines: [{ label: "resident", colour: "--c-blue", of: (get) => get(of("resident")) }] },
+    { title: "CPU", kind: "percent", kept: true, fields: [of("cpu")], spike: of("cpu"), lines: [{ label: "of one CPU", colour: "--c-blue", of: (get) => get(of("cpu")) }, peak(of("cpu"))] },
+    { title: "Memory", kind: "bytes", kept: true, fields: [of("resident")], spike: of("resident"), lines: [{ label: "resident", colour: "--c-blue", of: (get) => get(of("resident")) }] },
   ];
 };
 

@@ -100,12 +100,13 @@ export class Graphs {
       if (stop.signal.aborted) return;
       chart.card.setAttribute("data-problem", e.message);
     }
-    if (!this.times.live && !this.times.from) chart.timer = setTimeout(() => this.load(chart), Math.max(step, 5) * 1000);
+    const moves = this.times.live ? chart.definition.kept : !this.times.from;
+    if (moves) chart.timer = setTimeout(() => this.load(chart), Math.max(step, 5) * 1000);
   }
 
   draw(chart) {
     let { from, to } = chart.kept ?? {};
-    if (this.times.live) {
+    if (this.times.live && !chart.definition.kept) {
       to = this.now ?? Date.now() / 1000;
       from = to - this.live.seconds;
       chart.draw(this.both(chart), from, to);

@@ -49,7 +49,7 @@ let shown = null;
 
 function show(s) {
   shown = s;
-  document.title = `${name || s.host.name || "Sarn"}${times.at === null ? "" : " then"} · Sarn monitor`;
+  document.title = `${plain(name || s.host.name, 80) || "Sarn"}${times.at === null ? "" : " then"} · Sarn monitor`;
   vitals.show(s);
   for (const [what, table] of Object.entries(tables)) table.update(s[what]);
   machines.update(s.machines);
@@ -116,12 +116,14 @@ function status({ up, since, error }) {
 new Feed(api, {
   sample(s) {
     const first = latest === null;
+    const missed = !first && s.at - latest.at > 3 * Math.max(s.interval, 1);
     latest = s;
     times.offset = s.at - Date.now() / 1000;
     say(byId("clock"), clock(new Date(s.at * 1000)));
     live.add(s);
     if (times.at === null) show(s);
     graphs.sample(s, first);
+    if (missed) fill();
   },
   alerts(a) {
     told = true;
@@ -129,6 +131,12 @@ new Feed(api, {
   },
   status,
 });
+
+// fill gets what went by before the page was opened, or while it did not listen.
+function fill() {
+  graphs.changed();
+  graphs.trends(latest?.machines ?? []);
+}
 
 let told = false;
 let asked = false;
@@ -139,8 +147,7 @@ async function listen() {
   asked = true;
   await past.bounds();
   times.offer();
-  graphs.changed();
-  graphs.trends(latest?.machines ?? []);
+  fill();
   if (!told) {
     try {
       alerts.take(await ask(api + "/alerts"));
