@@ -141,6 +141,10 @@ func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		json.NewEncoder(w).Encode(all)
 	default:
 		name, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		if name == "liar" {
+			f.lie(w, r)
+			return
+		}
 		if name != "hyper1" {
 			w.WriteHeader(http.StatusBadGateway)
 			fmt.Fprintf(w, `{"error": "hyper3 does not answer: no route to host"}`)
@@ -149,6 +153,26 @@ func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.URL.Path, r.URL.RawPath, r.Host = "/api/v1/"+rest, "", f.real.Host
 		f.proxy.ServeHTTP(w, r)
 	}
+}
+
+// lie answers with what no monitor says.
+func (f *fleet) lie(w http.ResponseWriter, r *http.Request) {
+	if !strings.HasSuffix(r.URL.Path, "/stream") {
+		io.WriteString(w, `{"bounds": {"toString": 1}, "rules": {}, "active": [null, {"message": {"toString": 1}, "level": [], "since": {}}]}`)
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	bad := `{"toString": 1, "valueOf": 2}`
+	row := `{"pid": BAD, "name": BAD, "id": BAD, "user": 7, "cpu": "1e9", "state": [], "vcpus": [BAD], "interfaces": BAD, "mount": 3, "used": -1, "start": true}`
+	rows := `[null, 7, "x", [], ` + row + `]`
+	text := `{"time": "2026-01-01T00:00:00Z", "interval": "often", "host": {"name": BAD, "cpus": "<b>", "boot": BAD}, "load": BAD, "cpu": {"total": 5, "cores": ` + rows + `}, "pressure": 7,
+		"memory": {"total": "much"}, "swap": [], "tasks": null, "disks": ` + rows + `, "machines": ` + rows + `, "processes": ` + rows + `, "missing": ` + rows + `, "sensors": {}, "interfaces": ` + rows + `}`
+	text = strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(text, "BAD", bad), "\n", ""), "\t", "")
+	for range 3 {
+		fmt.Fprintf(w, "event: sample\ndata: %s\n\nevent: alerts\ndata: 5\n\nevent: delta\ndata: {\"base\": \"2026-01-01T00:00:00Z\", \"sample\": 7, \"gone\": 3, \"changed\": {}}\n\n", text)
+	}
+	http.NewResponseController(w).Flush()
+	<-r.Context().Done()
 }
 
 func testHosts(t *testing.T, browser *browsertest.Browser) {
@@ -203,6 +227,11 @@ func testHosts(t *testing.T, browser *browsertest.Browser) {
 		b := browser.Open(t, m.url("/hosts/hyper3"), desk())
 		b.Expect("502", "Bad Gateway")
 		b.Until(`document.body.dataset.state === "down" && document.querySelector("#problem").innerText.includes("no route to host")`)
+	})
+	t.Run("liar", func(t *testing.T) {
+		b := browser.Open(t, m.url("/hosts/liar"), desk())
+		b.Until(`document.querySelector("#machines tbody tr[aria-rowindex]") && document.querySelector("#facts").innerText.includes("load? ? ?")`)
+		b.Fits()
 	})
 	t.Run("this", func(t *testing.T) {
 		b := browser.Open(t, m.url("/this"), desk())
