@@ -3,6 +3,8 @@ package web_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -139,6 +141,10 @@ func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		json.NewEncoder(w).Encode(all)
 	default:
 		name, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		if name == "liar" {
+			f.lie(w, r)
+			return
+		}
 		if name != "hyper1" {
 			w.WriteHeader(http.StatusBadGateway)
 			fmt.Fprintf(w, `{"error": "hyper3 does not answer: no route to host"}`)
@@ -149,12 +155,32 @@ func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// lie answers with what no monitor says.
+func (f *fleet) lie(w http.ResponseWriter, r *http.Request) {
+	if !strings.HasSuffix(r.URL.Path, "/stream") {
+		io.WriteString(w, `{"bounds": {"toString": 1}, "rules": {}, "active": [null, {"message": {"toString": 1}, "level": [], "since": {}}]}`)
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	bad := `{"toString": 1, "valueOf": 2}`
+	row := `{"pid": BAD, "name": BAD, "id": BAD, "user": 7, "cpu": "1e9", "state": [], "vcpus": [BAD], "interfaces": BAD, "mount": 3, "used": -1, "start": true}`
+	rows := `[null, 7, "x", [], ` + row + `]`
+	text := `{"time": "2026-01-01T00:00:00Z", "interval": "often", "host": {"name": BAD, "cpus": "<b>", "boot": BAD}, "load": BAD, "cpu": {"total": 5, "cores": ` + rows + `}, "pressure": 7,
+		"memory": {"total": "much"}, "swap": [], "tasks": null, "disks": ` + rows + `, "machines": ` + rows + `, "processes": ` + rows + `, "missing": ` + rows + `, "sensors": {}, "interfaces": ` + rows + `}`
+	text = strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(text, "BAD", bad), "\n", ""), "\t", "")
+	for range 3 {
+		fmt.Fprintf(w, "event: sample\ndata: %s\n\nevent: alerts\ndata: 5\n\nevent: delta\ndata: {\"base\": \"2026-01-01T00:00:00Z\", \"sample\": 7, \"gone\": 3, \"changed\": {}}\n\n", text)
+	}
+	http.NewResponseController(w).Flush()
+	<-r.Context().Done()
+}
+
 func testHosts(t *testing.T, browser *browsertest.Browser) {
 	h := &hypervisor{processes: 40}
 	one := newMonitor(t, h, nil)
 	real, _ := url.Parse(one.url(""))
 	proxy := httputil.NewSingleHostReverseProxy(real)
-	proxy.FlushInterval = -1
+	proxy.FlushInterval, proxy.ErrorLog = -1, log.New(io.Discard, "", 0)
 	summary := func(busy float64) map[string]any {
 		s := h.at(time.Now())
 		return map[string]any{"time": s.Time, "host": s.Host, "cpu": sample.Times{Idle: 1 - busy}, "load": s.Load, "memory": s.Memory, "read_bytes": 1e6, "write_bytes": 2e7, "rx_bytes": 3e7, "tx_bytes": 4e6, "vms": 6, "containers": 2, "alerts": 0}
@@ -184,7 +210,10 @@ func testHosts(t *testing.T, browser *browsertest.Browser) {
 		t.Errorf("the facts are: %s", got)
 	}
 	b.Fits()
+	b.Do(chromedp.SendKeys(chromedp.CSS("#hosts input"), "hyper"))
+	b.Until(`document.querySelectorAll("#hosts tbody tr[data-id]").length === 4`)
 	b.Picture("hosts")
+	b.Act(`const i = document.querySelector("#hosts input"); i.value = ""; i.dispatchEvent(new Event("input"))`)
 	if got := browsertest.JS[string](b, `[...document.querySelectorAll("#hosts a")].map(a => a.getAttribute("href")).join(" ")`); !strings.Contains(got, "/hosts/a%2F..%2Fb") {
 		t.Errorf("the hosts' pages: %s", got)
 	}
@@ -198,6 +227,11 @@ func testHosts(t *testing.T, browser *browsertest.Browser) {
 		b := browser.Open(t, m.url("/hosts/hyper3"), desk())
 		b.Expect("502", "Bad Gateway")
 		b.Until(`document.body.dataset.state === "down" && document.querySelector("#problem").innerText.includes("no route to host")`)
+	})
+	t.Run("liar", func(t *testing.T) {
+		b := browser.Open(t, m.url("/hosts/liar"), desk())
+		b.Until(`document.querySelector("#machines tbody tr[aria-rowindex]") && document.querySelector("#facts").innerText.includes("load? ? ?")`)
+		b.Fits()
 	})
 	t.Run("this", func(t *testing.T) {
 		b := browser.Open(t, m.url("/this"), desk())

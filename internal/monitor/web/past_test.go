@@ -36,6 +36,8 @@ func testHistory(t *testing.T, browser *browsertest.Browser) {
 	clickAt(b, 0, h.spike.Add(12*time.Second))
 	b.Until(`document.body.dataset.time === "past"`)
 	b.Until(rows + `[0].innerText.includes("cc1plus")`)
+	b.Until(`document.querySelector("#first").innerText.includes("most CPU: cc1plus[31337] 780.0%, VM build 390.0%")`)
+	b.Fits()
 	b.Picture("spike")
 	when := b.Text("#when")
 	at, err := time.Parse("15:04:05", when)
@@ -60,6 +62,13 @@ func testHistory(t *testing.T, browser *browsertest.Browser) {
 	b.Do(chromedp.Click(chromedp.CSS("#live")))
 	b.Until(`document.body.dataset.time === "now" && !document.querySelector("#processes").innerText.includes("cc1plus")`)
 
+	t.Run("disk", func(t *testing.T) {
+		b := browser.Open(t, m.url("/#range=1h&by=__proto__"), desk())
+		b.Until(`document.body.dataset.charts === "1h"`)
+		clickAt(b, 2, time.Now().Add(-20*time.Minute))
+		b.Until(`document.querySelector("#first").innerText.startsWith("most disk: ") && location.hash.includes("by=io")`)
+		b.Until(`document.querySelector("#processes th[aria-sort]").dataset.column === "write"`)
+	})
 	t.Run("link", func(t *testing.T) {
 		b := browser.Open(t, link, desk())
 		b.Until(`document.body.dataset.time === "past" && document.querySelector("#when").innerText === "` + when + `"`)

@@ -97,6 +97,10 @@ func (s *Site) hosts(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Site) host(w http.ResponseWriter, r *http.Request) {
+	if !s.config.Hosts {
+		s.hosts(w, r)
+		return
+	}
 	name := r.PathValue("name")
 	s.render(w, http.StatusOK, "host.html", page{Title: name, Name: name, API: "/api/v1/hosts/" + url.PathEscape(name)})
 }

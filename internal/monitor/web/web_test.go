@@ -110,8 +110,10 @@ func TestNames(t *testing.T) {
 	if strings.Contains(text, "<script>\"") || !strings.Contains(text, `data-api="/api/v1/hosts/%3Cscript%3E%22%27..%2F..%2Fx"`) && !strings.Contains(text, `data-api="/api/v1/hosts/%3Cscript%3E%22&#39;..%2F..%2Fx"`) {
 		t.Errorf("got %s", text)
 	}
-	if r := get(newSite(t, false), "/hosts"); r.StatusCode != http.StatusNotFound || !strings.Contains(body(t, r), "--hosts FILE") {
-		t.Errorf("without hosts: %s", r.Status)
+	for _, path := range []string{"/hosts", "/hosts/a"} {
+		if r := get(newSite(t, false), path); r.StatusCode != http.StatusNotFound || !strings.Contains(body(t, r), "--hosts FILE") {
+			t.Errorf("%s without hosts: %s", path, r.Status)
+		}
 	}
 }
 

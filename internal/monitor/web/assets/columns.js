@@ -13,6 +13,18 @@ const has = (text, ...of) => of.some((s) => typeof s === "string" && s.toLowerCa
 
 export const command = (p) => p.command || p.name || "";
 
+const rate = (v) => size(v) + "/s";
+const sum = (a, b) => Math.max(a, 0) + Math.max(b, 0);
+
+// measures are what processes and machines can be first by: the words, the processes'
+// column, how a value is written and which it is.
+export const measures = {
+  cpu: ["CPU", "cpu", (v) => percent(v) + "%", (x) => x.cpu],
+  memory: ["memory", "resident", size, (x) => x.resident ?? x.used],
+  io: ["disk", "write", rate, (x) => sum(x.read_bytes, x.write_bytes)],
+  net: ["network", "rx", rate, (x) => sum(x.rx_bytes, x.tx_bytes)],
+};
+
 export const processColumns = () => [
   { ...count("pid", "PID", "number of the process", 0, (p) => p.pid), most: false, width: "pid" },
   words("user", "USER", "user", "user", 3, (p) => p.user),

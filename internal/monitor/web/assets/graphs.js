@@ -100,12 +100,13 @@ export class Graphs {
       if (stop.signal.aborted) return;
       chart.card.setAttribute("data-problem", e.message);
     }
-    if (!this.times.live && !this.times.from) chart.timer = setTimeout(() => this.load(chart), Math.max(step, 5) * 1000);
+    const moves = this.times.live ? chart.definition.kept : !this.times.from;
+    if (moves) chart.timer = setTimeout(() => this.load(chart), Math.max(step, 5) * 1000);
   }
 
   draw(chart) {
     let { from, to } = chart.kept ?? {};
-    if (this.times.live) {
+    if (this.times.live && !chart.definition.kept) {
       to = this.now ?? Date.now() / 1000;
       from = to - this.live.seconds;
       chart.draw(this.both(chart), from, to);
@@ -167,7 +168,7 @@ export class Graphs {
     } catch {
       // Then it is that step as a whole.
     }
-    this.times.look(found.at, found.step);
+    this.times.look(found.at, found.step, chart.definition.by);
   }
 
   // zoom shows a range, and what was at its highest point.
@@ -180,6 +181,6 @@ export class Graphs {
     } catch {
       // There is the range still.
     }
-    this.times.go({ from, to, at: found?.at ?? null, resolution: found?.step ?? 1 });
+    this.times.go({ from, to, at: found?.at ?? null, resolution: found?.step ?? 1, by: chart.definition.by });
   }
 }

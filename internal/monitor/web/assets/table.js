@@ -84,6 +84,12 @@ export class Table {
     this.arrange();
   }
 
+  // largest sorts by a column, by its name, the largest first.
+  largest(id) {
+    this.by = this.columns.find((c) => c.id === id) ?? this.by;
+    this.reverse = false;
+  }
+
   toggle() {
     this.every = !this.every;
     this.draw();
@@ -266,13 +272,15 @@ export class Table {
 
 const classOf = (c) => `${c.kind === "text" ? "text" : "figure"} r${c.rank ?? 0} is-${c.id}`;
 
+const plainly = (v, otherwise) => (typeof v === "string" || typeof v === "number" ? v : otherwise);
+
 export function compare(a, b) {
   if (typeof a === "string" || typeof b === "string") {
-    a = String(a ?? "");
-    b = String(b ?? "");
+    a = plainly(a, "");
+    b = plainly(b, "");
     return a < b ? -1 : a > b ? 1 : 0;
   }
-  return (Number(a) || 0) - (Number(b) || 0);
+  return (Number(plainly(a, 0)) || 0) - (Number(plainly(b, 0)) || 0);
 }
 
 // panel makes a card with a table.

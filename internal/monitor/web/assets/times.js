@@ -75,18 +75,18 @@ export class Times {
     return stepFor(to - from);
   }
 
-  // look shows a moment.
-  look(at, resolution) {
-    this.go({ at, resolution });
+  // look shows a moment, and who was first by a measure.
+  look(at, resolution, by = "cpu") {
+    this.go({ at, resolution, by });
   }
 
   step(by) {
-    if (this.record) this.look(this.record.at + by * this.record.step + (by > 0 ? 0.001 : -0.001), this.record.step);
+    if (this.record) this.look(this.record.at + by * this.record.step + (by > 0 ? 0.001 : -0.001), this.record.step, this.by);
   }
 
   // go writes what is to be shown into the address, from where it is read.
   go(to) {
-    const next = { range: this.range, from: this.from, to: this.to, at: this.at, resolution: this.resolution, ...to };
+    const next = { range: this.range, from: this.from, to: this.to, at: this.at, resolution: this.resolution, by: this.by, ...to };
     const parts = new URLSearchParams();
     if (next.from && to.range === undefined) {
       parts.set("from", new Date(next.from * 1000).toISOString());
@@ -97,6 +97,7 @@ export class Times {
     if (next.at) {
       parts.set("at", new Date(next.at * 1000).toISOString());
       parts.set("step", String(next.resolution));
+      if (next.by && next.by !== "cpu") parts.set("by", next.by);
     }
     const hash = parts.toString();
     if (hash === location.hash.slice(1)) this.read();
@@ -121,6 +122,7 @@ export class Times {
       byId("to").value = local(this.to);
     }
     this.at = time("at");
+    this.by = p.get("by") ?? "cpu";
     this.resolution = Math.max(Number(p.get("step")) || 1, 1);
     this.open();
   }
