@@ -84,6 +84,7 @@ var onlyIn = map[string][]string{
 	"github.com/rogpeppe/go-internal": {}, // tests alone
 	"github.com/chromedp/":            {"internal/browsertest"},
 	"github.com/wneessen/go-mail":     {"internal/monitor/alert"},
+	"github.com/hashicorp/mdns":       {"internal/monitor/fleet"},
 	"github.com/cilium/ebpf":          {"internal/monitor/collect"},
 	"github.com/klauspost/compress":   {"internal/monitor/history"},
 	"github.com/prometheus/":          {"internal/monitor/serve"},

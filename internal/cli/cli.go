@@ -38,7 +38,7 @@ const exitCodesHelp = `Exit codes of every command:
     0  done
     1  failed
     2  bad usage or bad input: nothing was changed
-    3  the controller cannot be reached
+    3  the controller, or the monitor of --host, cannot be reached
     4  the time for --wait ran out
     5  an expectation was missed (lab test, lab ping-all), a packet gets no
        answer (trace), or something is wrong (doctor, ipam check)

@@ -156,7 +156,7 @@ func (a *app) browseConfig(t *topFlags) (fleet.Config, error) {
 	if f.file == "" && !f.nodes && f.mdns == "" && len(t.hosts) == 0 {
 		f.file = a.hostsFile()
 		if _, err := os.Stat(f.file); errors.Is(err, fs.ErrNotExist) {
-			return fleet.Config{}, usageError("which hosts? Give a file of hosts, --host, --nodes or --mdns, or make %s", f.file)
+			return fleet.Config{}, usageError("which hosts? Give a file of hosts, --host, --nodes or --mdns, or make %s", orElse(f.file, "hosts.yaml beside the contexts"))
 		}
 	}
 	as, err := a.remoteConfig(&t.hostFlags, "")
@@ -168,13 +168,14 @@ func (a *app) browseConfig(t *topFlags) (fleet.Config, error) {
 		return c, err
 	}
 	for _, address := range t.hosts {
-		h := fleet.Host{Name: fleet.HostOf(address), Config: as}
+		h := fleet.Host{Name: fleet.NameOf(address), Config: as}
 		h.Address = address
-		if _, err := remote.New(h.Config); err != nil {
+		client, err := remote.New(h.Config)
+		if err != nil {
 			return c, usageError("%w", err)
 		}
-		if slices.ContainsFunc(c.Hosts, func(o fleet.Host) bool { return o.Name == h.Name }) {
-			h.Name = h.Address // two ports of one machine
+		if slices.ContainsFunc(c.Hosts, func(o fleet.Host) bool { return o.Name == h.Name }) { // another port of it
+			h.Name = strings.ReplaceAll(h.Name+client.Where()[strings.LastIndex(client.Where(), ":"):], ":", "-")
 		}
 		c.Hosts = append(c.Hosts, h)
 	}

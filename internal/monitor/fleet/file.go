@@ -2,8 +2,10 @@ package fleet
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"sarn/internal/monitor/remote"
@@ -11,39 +13,28 @@ import (
 	"sarn/internal/strict"
 )
 
-// list is a file of hosts. What a host does not say itself is as in Defaults.
+// list is a file of hosts. Paths in it are from where the file is.
 type list struct {
-	Defaults access `json:"defaults"`
-	Hosts    []struct {
-		Name      string `json:"name"`
-		Address   string `json:"address"`
-		TokenFile string `json:"token_file"`
-		CA        string `json:"tls_ca"`
-		Cert      string `json:"tls_cert"`
-		Key       string `json:"tls_key"`
-	} `json:"hosts"`
+	Defaults defaults `json:"defaults"`
+	Hosts    []listed `json:"hosts"`
 }
 
-// access is what a client shows, and whom it trusts. Paths are from where the file is.
-type access struct {
+// defaults are what hosts use that do not say otherwise.
+type defaults struct {
 	TokenFile string `json:"token_file"`
 	CA        string `json:"tls_ca"`
 	Cert      string `json:"tls_cert"`
 	Key       string `json:"tls_key"`
 }
 
-// or takes from defaults what is not said. A certificate and its key go together.
-func (a access) or(defaults access) access {
-	if a.TokenFile == "" {
-		a.TokenFile = defaults.TokenFile
-	}
-	if a.CA == "" {
-		a.CA = defaults.CA
-	}
-	if a.Cert == "" && a.Key == "" {
-		a.Cert, a.Key = defaults.Cert, defaults.Key
-	}
-	return a
+// listed is a host as a file has it.
+type listed struct {
+	Name      string `json:"name"`
+	Address   string `json:"address"`
+	TokenFile string `json:"token_file"`
+	CA        string `json:"tls_ca"`
+	Cert      string `json:"tls_cert"`
+	Key       string `json:"tls_key"`
 }
 
 // mostFile is the size of a file of hosts, in bytes.
@@ -68,88 +59,117 @@ func ReadFile(file string, otherwise remote.Config) ([]Host, error) {
 
 // Parse is ReadFile of what a file holds.
 func Parse(file string, data []byte, otherwise remote.Config) ([]Host, error) {
-	var l list
-	d, err := strict.Read(file, data, strict.Kind{Name: "a list of hosts", First: "hosts"}, &l)
+	l := &list{}
+	d, err := strict.Read(file, data, strict.Kind{Name: "a file of hosts", First: "hosts"}, l)
 	if err != nil {
 		return nil, err
 	}
-	var ps problem.Problems
-	if len(l.Hosts) == 0 {
-		ps.Add("hosts", "is a list with a host at least: `- address: hyper1`")
-	}
-	first := map[string]int{}
-	all := make([]Host, 0, len(l.Hosts))
-	for i, h := range l.Hosts {
-		r := reading{field: fmt.Sprintf("hosts.%d", i), dir: filepath.Dir(file)}
-		one := r.host(h.Name, h.Address, access{h.TokenFile, h.CA, h.Cert, h.Key}.or(l.Defaults), otherwise)
-		if other, twice := first[one.Name]; twice && len(r.wrong) == 0 {
-			r.wrong.Add(r.field+".name", "%s is hosts.%d already", one.Name, other)
-		}
-		first[one.Name] = i
-		ps, all = append(ps, r.wrong...), append(all, one)
-	}
-	if err := d.Check(ps); err != nil {
+	p := &parsing{dir: filepath.Dir(file)}
+	hosts := p.hosts(l, otherwise)
+	if err := d.Check(p.wrong); err != nil {
 		return nil, err
 	}
-	return all, nil
+	return hosts, nil
 }
 
-// reading is one host of a file on its way.
-type reading struct {
-	field, dir string
-	wrong      problem.Problems
+// parsing is a file on its way to hosts.
+type parsing struct {
+	dir   string
+	wrong problem.Problems
 }
 
-func (r *reading) host(name, address string, a access, otherwise remote.Config) Host {
-	h := Host{Name: name, Config: otherwise}
-	h.Address = address
+func (p *parsing) fail(field, format string, args ...any) {
+	p.wrong = append(p.wrong, problem.Problem{Field: field, Message: fmt.Sprintf(format, args...)})
+}
+
+func (p *parsing) hosts(l *list, otherwise remote.Config) []Host {
+	if len(l.Hosts) == 0 {
+		p.fail("hosts", "is a list with a host at least: `- address: hyper1`")
+	}
+	if len(l.Hosts) > mostHosts {
+		p.fail("hosts", "has %d hosts, which are more than %d", len(l.Hosts), mostHosts)
+		return nil
+	}
+	names := map[string]int{}
+	var all []Host
+	for i, one := range l.Hosts {
+		field := "hosts." + strconv.Itoa(i)
+		h := p.host(field, one.or(l.Defaults), otherwise)
+		if first, twice := names[h.Name]; twice && h.Name != "" {
+			p.fail(field, "%s is the name of hosts.%d already", h.Name, first)
+		} else {
+			names[h.Name] = i
+		}
+		all = append(all, h)
+	}
+	return all
+}
+
+// or takes from the defaults what is not said. A certificate and its key go together.
+func (l listed) or(d defaults) listed {
+	if l.TokenFile == "" {
+		l.TokenFile = d.TokenFile
+	}
+	if l.CA == "" {
+		l.CA = d.CA
+	}
+	if l.Cert == "" && l.Key == "" {
+		l.Cert, l.Key = d.Cert, d.Key
+	}
+	return l
+}
+
+func (p *parsing) host(field string, l listed, otherwise remote.Config) Host {
+	h := Host{Name: l.Name, Config: otherwise}
+	h.Address = l.Address
 	for _, f := range []struct {
 		from string
 		to   *string
-	}{{a.CA, &h.CA}, {a.Cert, &h.Cert}, {a.Key, &h.Key}} {
+	}{{l.CA, &h.CA}, {l.Cert, &h.Cert}, {l.Key, &h.Key}} {
 		if f.from != "" {
-			*f.to = r.path(f.from)
+			*f.to = p.path(f.from)
 		}
 	}
 	if h.Name == "" {
-		h.Name = HostOf(address)
+		h.Name = NameOf(h.Address)
 	}
 	switch {
-	case address == "":
-		r.wrong.Add(r.field+".address", "is missing; write HOST, HOST:PORT or https://HOST:PORT")
+	case l.Address == "":
+		p.fail(field+".address", "is missing; write HOST, HOST:PORT or https://HOST:PORT")
 		return h
-	case !nameRE.MatchString(h.Name) && name == "":
-		r.wrong.Add(r.field+".name", "is missing, and %q would be none", h.Name)
+	case !nameRE.MatchString(h.Name) && l.Name == "":
+		p.fail(field+".name", "is missing, and %q would be none", h.Name)
 	case !nameRE.MatchString(h.Name):
-		r.wrong.Add(r.field+".name", "%q is not a name; use letters, digits, '-', '.' and '_'", h.Name)
+		p.fail(field+".name", "%q is not a name; use letters, digits, '-', '.' and '_'", h.Name)
 	}
-	if a.TokenFile != "" {
+	if l.TokenFile != "" {
 		var err error
-		if h.Token, err = remote.ReadToken(r.path(a.TokenFile)); err != nil {
-			r.wrong.Add(r.field+".token_file", "%v", err)
+		if h.Token, err = remote.ReadToken(p.path(l.TokenFile)); err != nil {
+			p.fail(field+".token_file", "%v", err)
 		}
 	}
 	if _, err := remote.New(h.Config); err != nil {
-		r.wrong.Add(r.field, "%v", err)
+		p.fail(field, "%v", err)
 	}
 	return h
 }
 
-func (r *reading) path(name string) string {
+func (p *parsing) path(name string) string {
 	if filepath.IsAbs(name) {
 		return name
 	}
-	return filepath.Join(r.dir, name)
+	return filepath.Join(p.dir, name)
 }
 
-// HostOf is the name of an address, without scheme and port.
-func HostOf(address string) string {
+// NameOf is a name for the host at an address: that without scheme and port, with a
+// dash for what no name may have.
+func NameOf(address string) string {
 	if _, after, ok := strings.Cut(address, "://"); ok {
 		address = after
 	}
 	address = strings.TrimSuffix(address, "/")
-	if i := strings.LastIndex(address, ":"); i >= 0 && strings.Count(address, ":") == 1 {
-		address = address[:i]
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		address = host
 	}
-	return address
+	return strings.Trim(strings.NewReplacer(":", "-", "%", "-", "[", "", "]", "").Replace(address), "-")
 }

@@ -6,8 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"sarn/internal/monitor/remote"
+	"sarn/internal/pki"
 	"sarn/internal/problem"
 )
 
@@ -53,34 +55,44 @@ hosts:
 	}
 }
 
+// TestNames of hosts that have none.
+func TestNames(t *testing.T) {
+	for address, want := range map[string]string{
+		"hyper1": "hyper1", "https://hyper1:99/": "hyper1", "10.0.0.1:5": "10.0.0.1", "fd00::5": "fd00--5", "[fd00::5]:7": "fd00--5", "[fd00::5]": "fd00--5",
+	} {
+		if got := NameOf(address); got != want || !nameRE.MatchString(got) {
+			t.Errorf("%s is called %q, not %q", address, got, want)
+		}
+	}
+}
+
 // TestMistakes in a file are told together, each with its line.
 func TestMistakes(t *testing.T) {
 	dir := files(t)
 	file := filepath.Join(dir, "hosts.yaml")
 	for text, want := range map[string][]string{
-		"":                      {":1: is empty; a list of hosts has at least `hosts:`"},
-		"- a\n- b\n":            {":1: a list of hosts is a list of `field: value` lines"},
+		"":                      {":1: is empty; a file of hosts has at least `hosts:`"},
+		"- a\n- b\n":            {":1: a file of hosts is a list of `field: value` lines"},
 		"hosts:\n":              {":1: hosts: is a list"},
 		"hosts: []\n":           {":1: hosts: is a list with a host at least"},
-		"hosts:\n  - a\n":       {":2: hosts.0: "},
+		"hosts:\n  - a\n":       {":2: hosts.0: is `field: value` lines"},
 		"host:\n  - name: a\n":  {":1: host: is not a field; use one of defaults, hosts", "hosts: is a list"},
 		"hosts: {a: b\n":        {":1: "},
 		"hosts:\n\t- name: a\n": {":2: "},
 		"hosts: &x [*x]\n":      {":1: "},
-		"hosts:\n  - name: a\n    adress: b\n  - address: b c\n  - address: h\n    name: a/b\n": {`:3: hosts.0.adress: is not a field`, ":4: hosts.1", `:6: hosts.2.name: "a/b" is not a name`},
-		"hosts:\n  - address: h1\n  - address: h1\n":                                            {":3: hosts.1.name: h1 is hosts.0 already"},
-		"hosts:\n  - name: a\n":                                       {":2: hosts.0.address: is missing"},
-		"hosts:\n  - address: http://h1\n":                            {":2: hosts.0: http://h1 is plain HTTP to another machine"},
-		"hosts:\n  - address: h1\n    token_file: none\n":             {":3: hosts.0.token_file: read the token: open " + dir + "/none: no such file"},
-		"hosts:\n  - address: h1\n    token_file: empty\n":            {":3: hosts.0.token_file: " + dir + "/empty has no token"},
-		"hosts:\n  - address: h1\n    tls_ca: token\n":                {":2: hosts.0: " + dir + "/token holds no PEM certificate"},
-		"hosts:\n  - address: h1\n    tls_cert: token\n":              {":2: hosts.0: a certificate and its key belong together"},
-		"defaults:\n  address: a\nhosts:\n  - address: h1\n":          {":2: defaults.address: is not a field"},
-		"hosts:\n  - address: h1\n---\nhosts:\n  - address: h2\n":     {":4: is a second document"},
-		"hosts:\n  - name: \"\\e[31m\"\n    address: h1\n":            {`"\x1b[31m" is not a name`},
-		"hosts:\n  - address: [h1]\n":                                 {":2: hosts.0.address: is one value"},
-		"hosts:\n  - address: \"[fd00::1]:5\"\n":                      {":2: hosts.0.name: is missing"},
-		"hosts:\n  - address: h1\n    token_file: token\n    x: &a\n": {": "},
+		"hosts:\n  - name: a\n    adress: b\n  - address: b c\n  - address: h\n    name: a/b\n": {":3: hosts.0.adress: is not a field", ":4: hosts.1", `:6: hosts.2.name: "a/b" is not a name`},
+		"hosts:\n  - address: h1\n  - address: h1\n":                                            {":3: hosts.1: h1 is the name of hosts.0 already"},
+		"hosts:\n  - name: a\n":                                   {":2: hosts.0.address: is missing"},
+		"hosts:\n  - address: http://h1\n":                        {":2: hosts.0: http://h1 is plain HTTP to another machine"},
+		"hosts:\n  - address: h1\n    token_file: none\n":         {":3: hosts.0.token_file: read the token: open " + dir + "/none: no such file"},
+		"hosts:\n  - address: h1\n    token_file: empty\n":        {":3: hosts.0.token_file: " + dir + "/empty has no token"},
+		"hosts:\n  - address: h1\n    tls_ca: token\n":            {":2: hosts.0: " + dir + "/token holds no PEM certificate"},
+		"hosts:\n  - address: h1\n    tls_cert: token\n":          {":2: hosts.0: a certificate and its key belong together"},
+		"defaults:\n  address: a\nhosts:\n  - address: h1\n":      {":2: defaults.address: is not a field; use one of token_file, tls_ca"},
+		"hosts:\n  - address: h1\n---\nhosts:\n  - address: h2\n": {":4: is a second document"},
+		"hosts:\n  - name: \"\\e[31m\"\n    address: h1\n":        {`"\x1b[31m" is not a name`},
+		"hosts:\n  - address: [h1]\n":                             {":2: hosts.0.address: is one value"},
+		"hosts:\n  - address: \"-\"\n":                            {":2: hosts.0.name: is missing, and \"\" would be none"},
 	} {
 		_, err := Parse(file, []byte(text), remote.Config{})
 		ps, ok := err.(problem.Problems)
@@ -120,4 +132,30 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestDocumented: the files of hosts in the documentation can be read.
+func TestDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/monitor-hosts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := files(t)
+	if _, err := pki.Init(filepath.Join(dir, "pki")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pki.Issue(filepath.Join(dir, "pki"), pki.Request{Role: pki.Admin, Name: "ann", Lifetime: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	_, first, _ := strings.Cut(string(text), "```yaml\n")
+	first, _, _ = strings.Cut(first, "```")
+	_, second, _ := strings.Cut(string(text), "## The file of hosts\n")
+	second, _, _ = strings.Cut(second, "| field")
+	second = strings.ReplaceAll(second, "\n    ", "\n")
+	for _, part := range []string{first, second} {
+		hosts, err := Parse(filepath.Join(dir, "hosts.yaml"), []byte(part), remote.Config{})
+		if err != nil || len(hosts) != 3 || hosts[0].Name != "hyper1" || hosts[0].Token != token {
+			t.Errorf("%+v, %v, of\n%s", hosts, err, part)
+		}
+	}
 }

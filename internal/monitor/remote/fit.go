@@ -71,7 +71,7 @@ func fitFigures(s *sample.Sample) error {
 
 func (f *fitter) system(s *sample.Sample) {
 	h := &s.Host
-	f.texts(&h.Name, &h.OS, &h.Kernel, &h.Model)
+	f.texts(&h.Name, &h.OS, &h.Kernel, &h.Model, &h.Reader)
 	counts(&h.CPUs, &s.Tasks.Processes, &s.Tasks.Threads, &s.Tasks.Running, &s.Tasks.Blocked, &s.Tasks.Zombie)
 	amounts(&s.Interval, &s.Load[0], &s.Load[1], &s.Load[2], &s.Tasks.ContextSwitches, &s.Tasks.Forks, &s.Swap.In, &s.Swap.Out)
 	spent(&s.CPU.Total)

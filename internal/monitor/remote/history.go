@@ -7,6 +7,7 @@ import (
 
 	"sarn/internal/monitor/alert"
 	"sarn/internal/monitor/history"
+	"sarn/internal/monitor/sample"
 )
 
 // mostHistory is the size of an answer about history, in bytes.
@@ -38,11 +39,28 @@ func (c *Client) At(ctx context.Context, t time.Time, resolution time.Duration) 
 		return nil, c.fail(err)
 	}
 	if r.Peak != nil {
-		if err := fitFigures(r.Peak); err != nil {
+		if err := fitPeak(r.Peak); err != nil {
 			return nil, c.fail(err)
 		}
 	}
 	return r, nil
+}
+
+// fitPeak is fit for peaks, which are no sample: idle times may be below 0 there.
+func fitPeak(s *sample.Sample) error {
+	total := cut(s.CPU.Total.Idle, -1, 1)
+	var cores []float64
+	for i := range s.CPU.Cores {
+		cores = append(cores, cut(s.CPU.Cores[i].Idle, -1, 1))
+	}
+	if err := fitFigures(s); err != nil {
+		return err
+	}
+	s.CPU.Total.Idle = total
+	for i := range cores {
+		s.CPU.Cores[i].Idle = cores[i]
+	}
+	return nil
 }
 
 // Range is fields over time: see history.Store.Range.

@@ -229,9 +229,7 @@ func (b *browser) helpText() []item {
 		{"Sort hosts", ""},
 	}
 	for _, c := range b.hosts.columns {
-		if c.title != "" {
-			items = append(items, item{string(c.key), c.title})
-		}
+		items = append(items, item{string(c.key), c.title})
 	}
 	return append(items,
 		item{"What is shown", ""},

@@ -120,6 +120,9 @@ func (v *view) stripTimes(y, at int) {
 	for i := range w.n {
 		if i%apart == 0 && i+apart-2 < w.n {
 			v.b = w.at(i).Local().AppendFormat(append(v.b[:0], '|'), layout)
+			if at >= i && at <= i+len(v.b) {
+				continue // its time is in the first line
+			}
 			v.g.bytes(stripLabel+i, y, len(v.b), v.b, dim)
 			v.b = v.b[:0]
 		}
@@ -177,7 +180,9 @@ func brevityFine(seconds float64) string {
 }
 
 // noPicture says whether there is nothing to show of the time.
-func (p *past) noPicture() bool { return p.gap || p.record == nil || p.err != nil }
+func (p *past) noPicture() bool {
+	return p.gap || p.record == nil || p.err != nil && p.drawn != p.asked.n
+}
 
 // whyNoPicture says why there is none of a time.
 func (v *view) whyNoPicture(y int) {

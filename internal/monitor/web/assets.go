@@ -72,14 +72,13 @@ func packed(text []byte) []byte {
 	var b bytes.Buffer
 	z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression)
 	z.Write(text) //nolint:errcheck // into memory
-	z.Close()
+	z.Close()     //nolint:errcheck // as well
 	return b.Bytes()
 }
 
 func (a *assets) serve(w http.ResponseWriter, r *http.Request) {
 	file, ok := a.files[r.PathValue("file")]
 	if !ok || "/static/"+r.PathValue("hash") != a.prefix {
-		// An old page after an upgrade: it loads itself again when its stream breaks.
 		http.Error(w, "there is no such file in this version", http.StatusNotFound)
 		return
 	}

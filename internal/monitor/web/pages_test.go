@@ -3,6 +3,8 @@ package web_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -80,12 +82,14 @@ func testDark(t *testing.T, browser *browsertest.Browser) {
 	m := newMonitor(t, h, func(m *monitor) { m.deps.History, m.deps.Alerts = h.keeps(t, 12*time.Minute), watches(t, rules) })
 	for _, scheme := range []string{"host", "dark"} {
 		b := browser.Open(t, m.url("/"), browsertest.Look{Wide: 1440, High: 1000, Dark: scheme == "dark"})
+		b.Expect("willReadFrequently")
 		b.Until(rows + `.length > 10`)
 		b.Until(`document.body.dataset.charts === "live" && document.querySelector("#firing").checkVisibility()`)
 		b.Until(`document.querySelector("#alerts").innerText.includes("Active")`)
 		if bad := browsertest.JS[string](b, contrast); bad != "" {
 			t.Errorf("%s: too little contrast (WCAG AA asks for 4.5): %s", scheme, bad)
 		}
+		b.Until(`document.querySelector("#machines canvas").getContext("2d").getImageData(0, 0, 100, 18).data.some(v => v > 0)`) // the trend, also of the time before
 		b.Picture(scheme)
 	}
 }
@@ -113,8 +117,9 @@ type fleet struct {
 }
 
 func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch path := strings.TrimPrefix(r.URL.Path, "/api/v1/hosts"); {
-	case path == "/stream":
+	path := strings.TrimPrefix(r.URL.Path, "/api/v1/hosts")
+	switch path {
+	case "/stream":
 		w.Header().Set("Content-Type", "text/event-stream")
 		for tick := time.NewTicker(200 * time.Millisecond); ; {
 			text, _ := json.Marshal(f.list())
@@ -126,7 +131,7 @@ func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		}
-	case path == "/top" || path == "/machines":
+	case "/top", "/machines":
 		h := &hypervisor{processes: 30}
 		all := []map[string]any{}
 		s := h.at(time.Now())
@@ -136,6 +141,10 @@ func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		json.NewEncoder(w).Encode(all)
 	default:
 		name, rest, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		if name == "liar" {
+			f.lie(w, r)
+			return
+		}
 		if name != "hyper1" {
 			w.WriteHeader(http.StatusBadGateway)
 			fmt.Fprintf(w, `{"error": "hyper3 does not answer: no route to host"}`)
@@ -146,12 +155,32 @@ func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// lie answers with what no monitor says.
+func (f *fleet) lie(w http.ResponseWriter, r *http.Request) {
+	if !strings.HasSuffix(r.URL.Path, "/stream") {
+		io.WriteString(w, `{"bounds": {"toString": 1}, "rules": {}, "active": [null, {"message": {"toString": 1}, "level": [], "since": {}}]}`)
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	bad := `{"toString": 1, "valueOf": 2}`
+	row := `{"pid": BAD, "name": BAD, "id": BAD, "user": 7, "cpu": "1e9", "state": [], "vcpus": [BAD], "interfaces": BAD, "mount": 3, "used": -1, "start": true}`
+	rows := `[null, 7, "x", [], ` + row + `]`
+	text := `{"time": "2026-01-01T00:00:00Z", "interval": "often", "host": {"name": BAD, "cpus": "<b>", "boot": BAD}, "load": BAD, "cpu": {"total": 5, "cores": ` + rows + `}, "pressure": 7,
+		"memory": {"total": "much"}, "swap": [], "tasks": null, "disks": ` + rows + `, "machines": ` + rows + `, "processes": ` + rows + `, "missing": ` + rows + `, "sensors": {}, "interfaces": ` + rows + `}`
+	text = strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(text, "BAD", bad), "\n", ""), "\t", "")
+	for range 3 {
+		fmt.Fprintf(w, "event: sample\ndata: %s\n\nevent: alerts\ndata: 5\n\nevent: delta\ndata: {\"base\": \"2026-01-01T00:00:00Z\", \"sample\": 7, \"gone\": 3, \"changed\": {}}\n\n", text)
+	}
+	http.NewResponseController(w).Flush()
+	<-r.Context().Done()
+}
+
 func testHosts(t *testing.T, browser *browsertest.Browser) {
 	h := &hypervisor{processes: 40}
 	one := newMonitor(t, h, nil)
 	real, _ := url.Parse(one.url(""))
 	proxy := httputil.NewSingleHostReverseProxy(real)
-	proxy.FlushInterval = -1
+	proxy.FlushInterval, proxy.ErrorLog = -1, log.New(io.Discard, "", 0)
 	summary := func(busy float64) map[string]any {
 		s := h.at(time.Now())
 		return map[string]any{"time": s.Time, "host": s.Host, "cpu": sample.Times{Idle: 1 - busy}, "load": s.Load, "memory": s.Memory, "read_bytes": 1e6, "write_bytes": 2e7, "rx_bytes": 3e7, "tx_bytes": 4e6, "vms": 6, "containers": 2, "alerts": 0}
@@ -181,7 +210,10 @@ func testHosts(t *testing.T, browser *browsertest.Browser) {
 		t.Errorf("the facts are: %s", got)
 	}
 	b.Fits()
+	b.Do(chromedp.SendKeys(chromedp.CSS("#hosts input"), "hyper"))
+	b.Until(`document.querySelectorAll("#hosts tbody tr[data-id]").length === 4`)
 	b.Picture("hosts")
+	b.Act(`const i = document.querySelector("#hosts input"); i.value = ""; i.dispatchEvent(new Event("input"))`)
 	if got := browsertest.JS[string](b, `[...document.querySelectorAll("#hosts a")].map(a => a.getAttribute("href")).join(" ")`); !strings.Contains(got, "/hosts/a%2F..%2Fb") {
 		t.Errorf("the hosts' pages: %s", got)
 	}
@@ -195,6 +227,11 @@ func testHosts(t *testing.T, browser *browsertest.Browser) {
 		b := browser.Open(t, m.url("/hosts/hyper3"), desk())
 		b.Expect("502", "Bad Gateway")
 		b.Until(`document.body.dataset.state === "down" && document.querySelector("#problem").innerText.includes("no route to host")`)
+	})
+	t.Run("liar", func(t *testing.T) {
+		b := browser.Open(t, m.url("/hosts/liar"), desk())
+		b.Until(`document.querySelector("#machines tbody tr[aria-rowindex]") && document.querySelector("#facts").innerText.includes("load? ? ?")`)
+		b.Fits()
 	})
 	t.Run("this", func(t *testing.T) {
 		b := browser.Open(t, m.url("/this"), desk())

@@ -30,12 +30,14 @@ func testHistory(t *testing.T, browser *browsertest.Browser) {
 	m := newMonitor(t, h, func(m *monitor) { m.deps.History = h.keeps(t, 65*time.Minute) })
 	b := browser.Open(t, m.url("/"), desk())
 	b.Until(rows + `.length > 10`)
-	b.Until(`document.querySelectorAll("#ranges button:not(:disabled)").length === 7`)
+	b.Until(`document.querySelector("#ranges").checkVisibility()`)
 	b.Do(chromedp.Click(chromedp.CSS(`#ranges button[data-value="1h"]`)))
 	b.Until(`location.hash === "#range=1h" && document.body.dataset.charts === "1h"`)
-	clickAt(b, 0, h.spike.Add(4*time.Second))
+	clickAt(b, 0, h.spike.Add(12*time.Second))
 	b.Until(`document.body.dataset.time === "past"`)
 	b.Until(rows + `[0].innerText.includes("cc1plus")`)
+	b.Until(`document.querySelector("#first").innerText.includes("most CPU: cc1plus[31337] 780.0%, VM build 390.0%")`)
+	b.Fits()
 	b.Picture("spike")
 	when := b.Text("#when")
 	at, err := time.Parse("15:04:05", when)
@@ -49,8 +51,9 @@ func testHistory(t *testing.T, browser *browsertest.Browser) {
 	if cpu := browsertest.JS[string](b, rows+`[0].querySelector("td:nth-child(6)").innerText`); cpu != "780.0" {
 		t.Errorf("its peak is said to be %s", cpu)
 	}
+	busy := b.Text("#cpu .big")
 	b.Do(chromedp.Click(chromedp.CSS(`#which button[data-value="mean"]`)))
-	b.Until(`parseFloat(` + rows + `[0].querySelector("td:nth-child(6)").innerText) < 780`)
+	b.Until(`parseFloat(document.querySelector("#cpu .big").innerText) < parseFloat("` + busy + `")`)
 	b.Do(chromedp.Click(chromedp.CSS("#after")))
 	b.Until(`document.querySelector("#when").innerText !== "` + when + `"`)
 	b.Do(chromedp.NavigateBack())
@@ -59,6 +62,13 @@ func testHistory(t *testing.T, browser *browsertest.Browser) {
 	b.Do(chromedp.Click(chromedp.CSS("#live")))
 	b.Until(`document.body.dataset.time === "now" && !document.querySelector("#processes").innerText.includes("cc1plus")`)
 
+	t.Run("disk", func(t *testing.T) {
+		b := browser.Open(t, m.url("/#range=1h&by=__proto__"), desk())
+		b.Until(`document.body.dataset.charts === "1h"`)
+		clickAt(b, 2, time.Now().Add(-20*time.Minute))
+		b.Until(`document.querySelector("#first").innerText.startsWith("most disk: ") && location.hash.includes("by=io")`)
+		b.Until(`document.querySelector("#processes th[aria-sort]").dataset.column === "write"`)
+	})
 	t.Run("link", func(t *testing.T) {
 		b := browser.Open(t, link, desk())
 		b.Until(`document.body.dataset.time === "past" && document.querySelector("#when").innerText === "` + when + `"`)
@@ -81,7 +91,7 @@ func testHistory(t *testing.T, browser *browsertest.Browser) {
 	})
 	t.Run("keys", func(t *testing.T) {
 		b := browser.Open(t, m.url("/"), desk())
-		b.Until(`document.querySelectorAll("#ranges button:not(:disabled)").length === 7`)
+		b.Until(`document.querySelector("#ranges").checkVisibility()`)
 		b.Until(`document.querySelector("#charts .area canvas")`)
 		b.Until(`document.body.dataset.charts === "live"`)
 		b.Act(`document.querySelector("#charts .area").focus()`)
@@ -114,9 +124,9 @@ func testNothingKept(t *testing.T, browser *browsertest.Browser) {
 	b := browser.Open(t, m.url("/"), desk())
 	b.Until(rows + `.length > 10`)
 	b.Until(`document.querySelector("#alerts").innerText.includes("--alerts FILE")`)
-	b.Until(`document.querySelector("#ranges").title.includes("no history is kept")`)
-	if n := browsertest.JS[int](b, `document.querySelectorAll("#ranges button:disabled").length`); n != 6 {
-		t.Errorf("%d ranges cannot be chosen", n)
+	b.Until(`document.querySelector("#unkept").innerText.includes("no history is kept")`)
+	if browsertest.JS[bool](b, `document.querySelector("#ranges").checkVisibility()`) {
+		t.Error("there are ranges to choose of which nothing is kept")
 	}
 	b.Until(`document.querySelectorAll("#charts canvas").length === 4`)
 	clickAt(b, 0, time.Now().Add(-time.Minute))

@@ -5,7 +5,7 @@ import { plain } from "./format.js";
 const sum = (...of) => of.reduce((a, b) => (a === null && b === null ? null : (a ?? 0) + (b ?? 0)), null);
 
 export const cpuChart = () => ({
-  title: "CPU", kind: "percent",
+  title: "CPU", kind: "percent", by: "cpu",
   fields: ["cpu.user", "cpu.nice", "cpu.system", "cpu.irq", "cpu.softirq", "cpu.steal", "cpu.iowait", "cpu.busy"],
   spike: "cpu.busy",
   lines: [
@@ -21,7 +21,7 @@ export const cpuChart = () => ({
 });
 
 export const memoryChart = () => ({
-  title: "Memory", kind: "bytes",
+  title: "Memory", kind: "bytes", by: "memory",
   fields: ["memory.used", "memory.available", "memory.free", "memory.total", "swap.total", "swap.free"],
   spike: "memory.used",
   lines: [
@@ -33,7 +33,7 @@ export const memoryChart = () => ({
 });
 
 const rates = (title, table, items, names) => ({
-  title, kind: "rate",
+  title, kind: "rate", by: names === disk ? "io" : "net",
   fields: items.flatMap((i) => names.map(([field]) => `${table}[${i}].${field}`)),
   spike: items.flatMap((i) => names.map(([field]) => `${table}[${i}].${field}`)),
   lines: [
@@ -64,9 +64,10 @@ export const processCharts = (p) => {
   const start = Date.parse(p.start);
   const key = start > 0 ? `${p.pid}@${start}` : String(p.pid);
   const of = (name) => `processes[${key}].${name}`;
+  // Samples that came by are kept without their processes: these charts are history's.
   return [
-    { title: "CPU", kind: "percent", fields: [of("cpu")], spike: of("cpu"), lines: [{ label: "of one CPU", colour: "--c-blue", of: (get) => get(of("cpu")) }, peak(of("cpu"))] },
-    { title: "Memory", kind: "bytes", fields: [of("resident")], spike: of("resident"), lines: [{ label: "resident", colour: "--c-blue", of: (get) => get(of("resident")) }] },
+    { title: "CPU", kind: "percent", kept: true, fields: [of("cpu")], spike: of("cpu"), lines: [{ label: "of one CPU", colour: "--c-blue", of: (get) => get(of("cpu")) }, peak(of("cpu"))] },
+    { title: "Memory", kind: "bytes", kept: true, fields: [of("resident")], spike: of("resident"), lines: [{ label: "resident", colour: "--c-blue", of: (get) => get(of("resident")) }] },
   ];
 };
 

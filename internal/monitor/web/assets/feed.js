@@ -1,17 +1,31 @@
 // Samples of one host as they come: the first one whole, then what changed.
 
 const patience = 30_000; // a hidden page stops listening after so long
-const list = (v) => (Array.isArray(v) ? v.filter((x) => x !== null && typeof x === "object") : []);
 const object = (v) => (v !== null && typeof v === "object" ? v : {});
+const list = (v) => (Array.isArray(v) ? v.filter((x) => x !== null && typeof x === "object").map(flat) : []);
+
+// flat has figures, words and lists of them in it, and nothing that a lying server could
+// make trouble with.
+function flat(x) {
+  for (const name in x) {
+    const v = x[name];
+    if (v === null || typeof v !== "object") continue;
+    x[name] = Array.isArray(v) ? v.filter((y) => typeof y !== "object") : null;
+  }
+  return x;
+}
 
 // whole makes sure that what a page reads is there, whoever the sample comes from.
 export function whole(s) {
   s = object(s);
   for (const name of ["disks", "filesystems", "interfaces", "sensors", "machines", "processes", "missing"]) s[name] = list(s[name]);
-  for (const name of ["host", "cpu", "tasks", "memory", "swap"]) s[name] = object(s[name]);
-  s.cpu.total = object(s.cpu.total);
-  s.cpu.cores = list(s.cpu.cores);
-  if (s.pressure) for (const name of ["cpu", "memory", "io"]) s.pressure[name] = object(s.pressure[name]);
+  for (const name of ["host", "tasks", "memory", "swap"]) s[name] = flat(object(s[name]));
+  const { total, cores } = object(s.cpu);
+  s.cpu = { total: flat(object(total)), cores: list(cores) };
+  if (s.pressure) {
+    const { cpu, memory, io } = object(s.pressure);
+    s.pressure = { cpu: flat(object(cpu)), memory: flat(object(memory)), io: flat(object(io)) };
+  }
   s.load = Array.isArray(s.load) ? s.load : [];
   for (const m of s.machines) {
     m.vcpus = Array.isArray(m.vcpus) ? m.vcpus : [];
@@ -49,10 +63,18 @@ export class Stream {
           return;
         }
         this.told(true);
-        if (take(data) === false) this.open(); // it belongs on another: begin again
+        if (take(data) === false) this.again();
       });
     }
     source.onerror = () => source === this.source && this.lost("");
+  }
+
+  // again begins anew after a change that belongs on another sample.
+  again() {
+    const now = performance.now();
+    if (now - (this.begun ?? -Infinity) < 5000) this.lost("the server leaves changes out");
+    else this.open();
+    this.begun = now;
   }
 
   close() {
@@ -141,6 +163,7 @@ export class Feed {
   }
 
   give(s) {
+    if (!Number.isFinite(s.at)) return false;
     this.latest = s;
     if (s.interval > 0) this.stream.interval = Math.min(s.interval, 3600);
     this.take(s);

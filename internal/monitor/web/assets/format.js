@@ -77,7 +77,7 @@ const piled = /(\p{M}{4})\p{M}+/gu;
 // plain is text from outside as it may be shown: what cannot be seen becomes its number,
 // and marks do not pile up. Cut after most characters.
 export function plain(text, most = 400) {
-  if (typeof text !== "string") return text === undefined || text === null ? "" : String(text);
+  if (typeof text !== "string") return typeof text === "number" || typeof text === "boolean" ? String(text) : "";
   if (/^[\x20-\x7e]*$/.test(text)) return text.length > most ? text.slice(0, most) + "…" : text;
   const cut = text.length > most;
   return (cut ? text.slice(0, most) : text).replace(hidden, escaped).replace(piled, "$1") + (cut ? "…" : "");

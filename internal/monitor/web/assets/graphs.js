@@ -1,5 +1,5 @@
 // The charts of the page, with what they show at the time that is chosen.
-import { Chart } from "./chart.js";
+import { Chart, sparkline } from "./chart.js";
 import { chooser, cpuChart, diskChart, disks, links, memoryChart, networkChart } from "./charts.js";
 
 export class Graphs {
@@ -100,12 +100,13 @@ export class Graphs {
       if (stop.signal.aborted) return;
       chart.card.setAttribute("data-problem", e.message);
     }
-    if (!this.times.live && !this.times.from) chart.timer = setTimeout(() => this.load(chart), Math.max(step, 5) * 1000);
+    const moves = this.times.live ? chart.definition.kept : !this.times.from;
+    if (moves) chart.timer = setTimeout(() => this.load(chart), Math.max(step, 5) * 1000);
   }
 
   draw(chart) {
     let { from, to } = chart.kept ?? {};
-    if (this.times.live) {
+    if (this.times.live && !chart.definition.kept) {
       to = this.now ?? Date.now() / 1000;
       from = to - this.live.seconds;
       chart.draw(this.both(chart), from, to);
@@ -138,6 +139,24 @@ export class Graphs {
     return { times, values };
   }
 
+  // trends gets what is kept of machines' CPUs, for the pictures in their rows.
+  async trends(machines) {
+    if (!this.past.tiers) return;
+    const fields = machines.slice(0, 64).map((m) => `machines[${m.id}].cpu`);
+    const { from, to } = this.times.last(this.live.seconds);
+    try {
+      this.kept = await this.past.columns(fields, from, to, 10);
+    } catch {
+      // Then they begin now.
+    }
+  }
+
+  trend(canvas, id) {
+    const field = `machines[${id}].cpu`;
+    const c = this.both({ kept: this.kept?.values[field] && this.kept, definition: { fields: [field] } });
+    sparkline(canvas, { times: c.times, values: c.values[field] }, this.now - this.live.seconds, this.now);
+  }
+
   // pick shows what was when the chart was highest, in the step from a time on.
   async pick(at, chart) {
     if (!this.past.tiers) return;
@@ -149,7 +168,7 @@ export class Graphs {
     } catch {
       // Then it is that step as a whole.
     }
-    this.times.look(found.at, found.step);
+    this.times.look(found.at, found.step, chart.definition.by);
   }
 
   // zoom shows a range, and what was at its highest point.
@@ -162,6 +181,6 @@ export class Graphs {
     } catch {
       // There is the range still.
     }
-    this.times.go({ from, to, at: found?.at ?? null, resolution: found?.step ?? 1 });
+    this.times.go({ from, to, at: found?.at ?? null, resolution: found?.step ?? 1, by: chart.definition.by });
   }
 }

@@ -25,7 +25,7 @@ const alerts = new Alerts((at) => times.look(at, 1));
 
 const few = innerWidth < 700 ? 15 : 30;
 const machines = new Table({
-  mount: byId("machines"), name: "VMs and containers", columns: columns.machineColumns((id) => live.column(`machines[${id}].cpu`)), id: (m) => m.id, matches: columns.machineMatches,
+  mount: byId("machines"), name: "VMs and containers", columns: columns.machineColumns((canvas, id) => graphs.trend(canvas, id)), id: (m) => m.id, matches: columns.machineMatches,
   sort: "cpu", few, empty: "There is no VM and no container here.", open: (m) => details.machine(m, shown, machineCharts(m.id)),
 });
 machines.tools(byId("machines").querySelector("header"), "filter");
@@ -49,7 +49,7 @@ let shown = null;
 
 function show(s) {
   shown = s;
-  document.title = `${name || s.host.name || "Sarn"}${times.at === null ? "" : " then"} · Sarn monitor`;
+  document.title = `${plain(name || s.host.name, 80) || "Sarn"}${times.at === null ? "" : " then"} · Sarn monitor`;
   vitals.show(s);
   for (const [what, table] of Object.entries(tables)) table.update(s[what]);
   machines.update(s.machines);
@@ -75,8 +75,24 @@ function changed({ record, error }) {
   problem(error);
   mark(document.body, "data-time", record ? "past" : "now");
   graphs.changed();
-  if (record) show(times.which === "peak" && record.peak ? withNames(record.peak, record.sample) : record.sample);
-  else if (latest) show(latest);
+  if (record) {
+    const s = times.which === "peak" && record.peak ? withNames(record.peak, record.sample) : record.sample;
+    first(s);
+    show(s);
+  } else if (latest) show(latest);
+}
+
+// first says who was first by a measure in a sample of the past.
+function first(s) {
+  const [words, column, text, of] = columns.measures[Object.hasOwn(columns.measures, times.by) ? times.by : "cpu"];
+  const most = (all) => all.reduce((a, x) => (of(x) > (a ? of(a) : 0) ? x : a), null);
+  const p = most(s.processes), m = most(s.machines);
+  const link = (name, x, open) => make("button", { type: "button", class: "link", onclick: open }, `${plain(name, 40)} ${text(of(x))}`);
+  byId("first").replaceChildren(p || m ? `most ${words}: ` : "",
+    ...(p ? [link(`${p.name}[${p.pid}]`, p, () => details.process(p, s, processCharts(p)))] : []),
+    p && m ? ", " : "",
+    ...(m ? [link(`${m.kind === "vm" ? "VM" : "container"} ${columns.machineName(m)}`, m, () => details.machine(m, s, machineCharts(m.id)))] : []));
+  processes.largest(column);
 }
 
 function problem(words) {
@@ -100,11 +116,14 @@ function status({ up, since, error }) {
 new Feed(api, {
   sample(s) {
     const first = latest === null;
+    const missed = !first && s.at - latest.at > 3 * Math.max(s.interval, 1);
     latest = s;
+    times.offset = s.at - Date.now() / 1000;
     say(byId("clock"), clock(new Date(s.at * 1000)));
     live.add(s);
     if (times.at === null) show(s);
     graphs.sample(s, first);
+    if (missed) fill();
   },
   alerts(a) {
     told = true;
@@ -112,6 +131,12 @@ new Feed(api, {
   },
   status,
 });
+
+// fill gets what went by before the page was opened, or while it did not listen.
+function fill() {
+  graphs.changed();
+  graphs.trends(latest?.machines ?? []);
+}
 
 let told = false;
 let asked = false;
@@ -122,7 +147,7 @@ async function listen() {
   asked = true;
   await past.bounds();
   times.offer();
-  graphs.changed();
+  fill();
   if (!told) {
     try {
       alerts.take(await ask(api + "/alerts"));

@@ -21,7 +21,7 @@ const share = (id, title, about, rank, get) => ({
 
 // since is when a host came up or went down.
 function state(h) {
-  const since = h.since && Date.parse(h.since) > 0 ? ` since ${moment(new Date(h.since))}` : "";
+  const since = h.since && h.state !== "connecting" && Date.parse(h.since) > 0 ? ` since ${moment(new Date(h.since))}` : "";
   return `${plain(h.state, 20)}${since}`;
 }
 
@@ -64,8 +64,7 @@ class Fleet {
     const press = choice(group, kinds.map(([by, words]) => [by, words]), (by) => {
       this.by = by;
       press(by);
-      this.table.by = this.table.columns.find((c) => c.id === kinds.find(([k]) => k === by)[2]);
-      this.table.reverse = false;
+      this.table.largest(kinds.find(([k]) => k === by)[2]);
       this.load();
     });
     press(this.by);
@@ -120,7 +119,8 @@ function show(all) {
 const stream = new Stream(api + "/hosts/stream", { hosts: (all) => show(list(all)) }, ({ up, since, error }) => {
   mark(document.body, "data-state", up ? "up" : "down");
   say(byId("state"), up ? `live since ${clock(since)}` : `no connection since ${clock(since)}, trying again`);
-  mark(byId("state"), "title", plain(error, 300) || null);
+  say(byId("problem"), plain(error, 500));
+  byId("problem").hidden = up || !error;
   if (up) fleet.forEach((f) => f.load());
 });
 stream.interval = Infinity; // hosts are told of when something changes

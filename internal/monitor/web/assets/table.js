@@ -59,7 +59,7 @@ export class Table {
       type: "search", placeholder: words, "aria-label": words, spellcheck: "false", autocapitalize: "off",
       oninput: () => this.find(input.value),
     });
-    this.count = make("span", { class: "count dim", role: "status" });
+    this.count = make("span", { class: "count dim" });
     header.append(this.count, input);
     if (this.parent) {
       const tree = make("button", { type: "button", class: "toggle", "aria-pressed": "false" }, "tree");
@@ -82,6 +82,12 @@ export class Table {
     this.reverse = column === this.by && !this.reverse;
     this.by = column;
     this.arrange();
+  }
+
+  // largest sorts by a column, by its name, the largest first.
+  largest(id) {
+    this.by = this.columns.find((c) => c.id === id) ?? this.by;
+    this.reverse = false;
   }
 
   toggle() {
@@ -154,6 +160,7 @@ export class Table {
   }
 
   later() {
+    if (this.shown <= plenty) return; // they are all in the page
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;
       this.draw();
@@ -265,13 +272,15 @@ export class Table {
 
 const classOf = (c) => `${c.kind === "text" ? "text" : "figure"} r${c.rank ?? 0} is-${c.id}`;
 
+const plainly = (v, otherwise) => (typeof v === "string" || typeof v === "number" ? v : otherwise);
+
 export function compare(a, b) {
   if (typeof a === "string" || typeof b === "string") {
-    a = String(a ?? "");
-    b = String(b ?? "");
+    a = plainly(a, "");
+    b = plainly(b, "");
     return a < b ? -1 : a > b ? 1 : 0;
   }
-  return (Number(a) || 0) - (Number(b) || 0);
+  return (Number(plainly(a, 0)) || 0) - (Number(plainly(b, 0)) || 0);
 }
 
 // panel makes a card with a table.

@@ -86,7 +86,9 @@ export class Vitals {
       say(e.firstChild, String(i));
       say(e.lastChild, text);
       const extra = [["wait", t.iowait], ["steal", t.steal]].filter(([, v]) => v >= 0.001).map(([n, v]) => `, ${n} ${percent(v)}%`).join("");
-      mark(e, "title", `CPU ${i}: ${text}%${extra}; ` + cpuParts.slice(0, 4).map(([n, of]) => `${n} ${percent(of(t))}`).join(", "));
+      const all = `CPU ${i}: ${text}%${extra}; ` + cpuParts.slice(0, 4).map(([n, of]) => `${n} ${percent(of(t))}`).join(", ");
+      mark(e, "title", all);
+      mark(e, "aria-label", all);
     });
   }
 
