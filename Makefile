@@ -17,8 +17,12 @@ test: deps build ## run every test; needs root for the network namespaces
 	@go vet ./...
 	@SARN_REQUIRE_NETNS=1 go test -count=1 -p 2 -timeout 20m ./...
 
-install: build ## put bin/sarn into PREFIX/bin (/usr/local)
+install: build ## put bin/sarn into PREFIX/bin (/usr/local), and its units for systemd beside it
 	@install -D -m 755 bin/sarn $(DESTDIR)$(PREFIX)/bin/sarn
+	@for u in packaging/systemd/*.service; do \
+		install -d $(DESTDIR)$(PREFIX)/lib/systemd/system; \
+		sed 's|/usr/local/bin/|$(PREFIX)/bin/|' $$u >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${u##*/}; \
+	done
 
 lint: ## run the linters, at the version that tools/go.mod pins
 	@go tool -modfile=tools/go.mod golangci-lint run

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,8 +39,14 @@ type watcher struct {
 // watch starts a monitor and waits until it answers.
 func watch(t *testing.T, args ...string) *watcher {
 	t.Helper()
+	return watchAs(t, nil, args...)
+}
+
+// watchAs starts it by another program, which makes it somebody else.
+func watchAs(t *testing.T, by []string, args ...string) *watcher {
+	t.Helper()
 	w := &watcher{fabric: fabric{T: t}}
-	w.cmd = bounded(t, append([]string{program, "monitor", "serve", "--listen", "127.0.0.1:0"}, args...)...)
+	w.cmd = bounded(t, slices.Concat(by, []string{program, "monitor", "serve", "--listen", "127.0.0.1:0"}, args)...)
 	out, err := w.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

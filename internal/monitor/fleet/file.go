@@ -1,35 +1,49 @@
 package fleet
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
-
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 
 	"sarn/internal/monitor/remote"
 	"sarn/internal/problem"
+	"sarn/internal/strict"
 )
-
-// listed is a host as a file has it. Paths are from where the file is.
-type listed struct {
-	Name      string `yaml:"name"`
-	Address   string `yaml:"address"`
-	TokenFile string `yaml:"token_file"`
-	CA        string `yaml:"tls_ca"`
-	Cert      string `yaml:"tls_cert"`
-	Key       string `yaml:"tls_key"`
-}
 
 // list is a file of hosts. What a host does not say itself is as in Defaults.
 type list struct {
-	Defaults listed   `yaml:"defaults"`
-	Hosts    []listed `yaml:"hosts"`
+	Defaults access `json:"defaults"`
+	Hosts    []struct {
+		Name      string `json:"name"`
+		Address   string `json:"address"`
+		TokenFile string `json:"token_file"`
+		CA        string `json:"tls_ca"`
+		Cert      string `json:"tls_cert"`
+		Key       string `json:"tls_key"`
+	} `json:"hosts"`
+}
+
+// access is what a client shows, and whom it trusts. Paths are from where the file is.
+type access struct {
+	TokenFile string `json:"token_file"`
+	CA        string `json:"tls_ca"`
+	Cert      string `json:"tls_cert"`
+	Key       string `json:"tls_key"`
+}
+
+// or takes from defaults what is not said. A certificate and its key go together.
+func (a access) or(defaults access) access {
+	if a.TokenFile == "" {
+		a.TokenFile = defaults.TokenFile
+	}
+	if a.CA == "" {
+		a.CA = defaults.CA
+	}
+	if a.Cert == "" && a.Key == "" {
+		a.Cert, a.Key = defaults.Cert, defaults.Key
+	}
+	return a
 }
 
 // mostFile is the size of a file of hosts, in bytes.
@@ -54,181 +68,78 @@ func ReadFile(file string, otherwise remote.Config) ([]Host, error) {
 
 // Parse is ReadFile of what a file holds.
 func Parse(file string, data []byte, otherwise remote.Config) ([]Host, error) {
-	p := &parsing{file: file}
-	top := p.document(data)
-	if len(p.problems) > 0 {
-		return nil, p.problems
+	var l list
+	d, err := strict.Read(file, data, strict.Kind{Name: "a list of hosts", First: "hosts"}, &l)
+	if err != nil {
+		return nil, err
 	}
-	var defaults listed
-	var hosts ast.Node
-	for _, v := range top {
-		switch v.Key.String() {
-		case "defaults":
-			p.decode(v.Value, "defaults", &defaults)
-		case "hosts":
-			hosts = v.Value
-		default:
-			p.fail(v.Key, "", "%s is not a field; use one of defaults, hosts", v.Key)
+	var ps problem.Problems
+	if len(l.Hosts) == 0 {
+		ps.Add("hosts", "is a list with a host at least: `- address: hyper1`")
+	}
+	first := map[string]int{}
+	all := make([]Host, 0, len(l.Hosts))
+	for i, h := range l.Hosts {
+		r := reading{field: fmt.Sprintf("hosts.%d", i), dir: filepath.Dir(file)}
+		one := r.host(h.Name, h.Address, access{h.TokenFile, h.CA, h.Cert, h.Key}.or(l.Defaults), otherwise)
+		if other, twice := first[one.Name]; twice && len(r.wrong) == 0 {
+			r.wrong.Add(r.field+".name", "%s is hosts.%d already", one.Name, other)
 		}
+		first[one.Name] = i
+		ps, all = append(ps, r.wrong...), append(all, one)
 	}
-	if defaults.Name != "" || defaults.Address != "" {
-		p.problems = append(p.problems, problem.Problem{File: file, Line: 1, Field: "defaults", Message: "a name and an address are one host's, not all hosts'"})
-	}
-	nodes, ok := hosts.(*ast.SequenceNode)
-	if !ok || len(nodes.Values) == 0 {
-		p.problems = append(p.problems, problem.Problem{File: file, Line: 1, Field: "hosts", Message: "is a list with a host at least: `- address: hyper1`"})
-		return nil, p.sorted()
-	}
-	lines := map[string]int{}
-	var all []Host
-	for i, n := range nodes.Values {
-		field := fmt.Sprintf("hosts.%d", i)
-		var l listed
-		if !p.decode(n, field, &l) {
-			continue
-		}
-		h, ok := p.host(n, field, l.or(defaults), otherwise)
-		if line, twice := lines[h.Name]; twice && ok {
-			p.fail(n, field+".name", "%s is on line %d already", h.Name, line)
-		}
-		lines[h.Name] = lineOf(n)
-		all = append(all, h)
-	}
-	if len(p.problems) > 0 {
-		return nil, p.sorted()
+	if err := d.Check(ps); err != nil {
+		return nil, err
 	}
 	return all, nil
 }
 
-// or takes from defaults what is not said. A certificate and its key go together.
-func (l listed) or(defaults listed) listed {
-	if l.TokenFile == "" {
-		l.TokenFile = defaults.TokenFile
-	}
-	if l.CA == "" {
-		l.CA = defaults.CA
-	}
-	if l.Cert == "" && l.Key == "" {
-		l.Cert, l.Key = defaults.Cert, defaults.Key
-	}
-	return l
+// reading is one host of a file on its way.
+type reading struct {
+	field, dir string
+	wrong      problem.Problems
 }
 
-// parsing is a file on its way to hosts.
-type parsing struct {
-	file     string
-	problems problem.Problems
-}
-
-func (p *parsing) sorted() error {
-	slices.SortStableFunc(p.problems, func(a, b problem.Problem) int { return a.Line - b.Line })
-	return p.problems
-}
-
-func (p *parsing) fail(n ast.Node, field, format string, args ...any) {
-	p.problems = append(p.problems, problem.Problem{File: p.file, Line: lineOf(n), Field: field, Message: fmt.Sprintf(format, args...)})
-}
-
-// broken takes the YAML library's error.
-func (p *parsing) broken(err error, line int, field string) {
-	text := err.Error()
-	var ye yaml.Error
-	if errors.As(err, &ye) {
-		text = ye.GetMessage()
-		if t := ye.GetToken(); t != nil {
-			line = t.Position.Line
-		}
-	}
-	text, _, _ = strings.Cut(text, "\n")
-	p.problems = append(p.problems, problem.Problem{File: p.file, Line: line, Field: field, Message: text})
-}
-
-// document is the file's only one. The library panics on some tags and anchors that make
-// no sense; a user gets a sentence all the same.
-func (p *parsing) document(data []byte) (values []*ast.MappingValueNode) {
-	defer func() {
-		if recover() != nil {
-			p.problems = append(p.problems, problem.Problem{File: p.file, Line: 1, Message: "is not YAML that can be read; look for a stray '!', '&' or '*'"})
-		}
-	}()
-	tree, err := parser.ParseBytes(data, 0)
-	if err != nil {
-		p.broken(err, 1, "")
-		return nil
-	}
-	docs := slices.DeleteFunc(tree.Docs, func(d *ast.DocumentNode) bool { return d.Body == nil })
-	if len(docs) > 1 {
-		p.fail(docs[1].Body, "", "is a second document; put all hosts under one `hosts:`")
-		return nil
-	}
-	if len(docs) == 1 {
-		switch body := docs[0].Body.(type) {
-		case *ast.MappingNode:
-			return body.Values
-		case *ast.MappingValueNode:
-			return []*ast.MappingValueNode{body}
-		}
-	}
-	p.problems = append(p.problems, problem.Problem{File: p.file, Line: 1, Message: "is no list of hosts, which begins with `hosts:`"})
-	return nil
-}
-
-// decode reads a host strictly.
-func (p *parsing) decode(n ast.Node, field string, into *listed) (ok bool) {
-	defer func() {
-		if recover() != nil {
-			p.fail(n, field, "cannot be read; look for a stray '!', '&' or '*'")
-			ok = false
-		}
-	}()
-	if err := yaml.NodeToValue(n, into, yaml.Strict()); err != nil {
-		p.broken(err, lineOf(n), field)
-		return false
-	}
-	return true
-}
-
-func (p *parsing) host(n ast.Node, field string, l listed, otherwise remote.Config) (Host, bool) {
-	before := len(p.problems)
-	h := Host{Name: l.Name, Config: otherwise}
-	h.Address = l.Address
+func (r *reading) host(name, address string, a access, otherwise remote.Config) Host {
+	h := Host{Name: name, Config: otherwise}
+	h.Address = address
 	for _, f := range []struct {
 		from string
 		to   *string
-	}{{l.CA, &h.CA}, {l.Cert, &h.Cert}, {l.Key, &h.Key}} {
+	}{{a.CA, &h.CA}, {a.Cert, &h.Cert}, {a.Key, &h.Key}} {
 		if f.from != "" {
-			*f.to = p.path(f.from)
+			*f.to = r.path(f.from)
 		}
 	}
 	if h.Name == "" {
-		h.Name = HostOf(h.Address)
+		h.Name = HostOf(address)
 	}
 	switch {
-	case l.Address == "":
-		p.fail(n, field+".address", "is missing; write HOST, HOST:PORT or https://HOST:PORT")
-		return h, false
-	case !nameRE.MatchString(h.Name) && l.Name == "":
-		p.fail(n, field+".name", "is missing, and %q would be none", h.Name)
+	case address == "":
+		r.wrong.Add(r.field+".address", "is missing; write HOST, HOST:PORT or https://HOST:PORT")
+		return h
+	case !nameRE.MatchString(h.Name) && name == "":
+		r.wrong.Add(r.field+".name", "is missing, and %q would be none", h.Name)
 	case !nameRE.MatchString(h.Name):
-		p.fail(n, field+".name", "%q is not a name; use letters, digits, '-', '.' and '_'", h.Name)
+		r.wrong.Add(r.field+".name", "%q is not a name; use letters, digits, '-', '.' and '_'", h.Name)
 	}
-	if l.TokenFile != "" {
+	if a.TokenFile != "" {
 		var err error
-		if h.Token, err = remote.ReadToken(p.path(l.TokenFile)); err != nil {
-			p.fail(n, field+".token_file", "%v", err)
+		if h.Token, err = remote.ReadToken(r.path(a.TokenFile)); err != nil {
+			r.wrong.Add(r.field+".token_file", "%v", err)
 		}
 	}
 	if _, err := remote.New(h.Config); err != nil {
-		p.fail(n, field, "%v", err)
+		r.wrong.Add(r.field, "%v", err)
 	}
-	return h, len(p.problems) == before
+	return h
 }
 
-func (p *parsing) path(name string) string {
+func (r *reading) path(name string) string {
 	if filepath.IsAbs(name) {
 		return name
 	}
-	return filepath.Join(filepath.Dir(p.file), name)
+	return filepath.Join(r.dir, name)
 }
 
 // HostOf is the name of an address, without scheme and port.
@@ -241,19 +152,4 @@ func HostOf(address string) string {
 		address = address[:i]
 	}
 	return address
-}
-
-func lineOf(n ast.Node) int {
-	switch v := n.(type) {
-	case *ast.MappingNode:
-		if len(v.Values) > 0 {
-			n = v.Values[0].Key
-		}
-	case *ast.MappingValueNode:
-		n = v.Key
-	}
-	if n == nil || n.GetToken() == nil {
-		return 1
-	}
-	return n.GetToken().Position.Line
 }
