@@ -152,7 +152,7 @@ func (a *app) printSampleTable(t *topFlags, s *sample.Sample) error {
 	}
 	names := t.fields
 	if len(names) == 0 {
-		names = []string{"pid", "user", "cpu", "resident", "read_bytes", "write_bytes", "state", "threads", "command"}
+		names = []string{"pid", "user", "cpu", "resident", "read_bytes", "write_bytes", "rx_bytes", "tx_bytes", "state", "threads", "command"}
 	}
 	picked := pickFields(names)
 	table := newTable()

@@ -290,3 +290,22 @@ func TestNoProcfs(t *testing.T) {
 		t.Error("a directory without stat is taken for procfs")
 	}
 }
+
+// When BPF breaks, files are read from then on, in the same pass.
+func TestBPFThatBreaks(t *testing.T) {
+	c := newCollector(t, Config{Reader: BPF})
+	pass(t, c)
+	if err := c.bpf.tasks.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		s := pass(t, c)
+		p := mustHave(t, s, os.Getpid())
+		if s.Host.Reader != string(Files) || p.CPU > 64 || p.CPUTime == 0 || p.RxBytes != -1 || s.Tasks.Processes != len(s.Processes) {
+			t.Errorf("read by %s: %+v", s.Host.Reader, p)
+		}
+		if m, ok := missing(s, "network rates of processes"); !ok || m.Why == "" {
+			t.Errorf("missing %+v", s.Missing)
+		}
+	}
+}

@@ -133,6 +133,11 @@ func (c *Collector) missing(s *sample.Sample) []sample.Missing {
 	if m := c.missingBPF(); m.What != "" {
 		list = append(list, m)
 	}
+	// The first process of a namespace is always there; to most users on some machines it
+	// does not show.
+	if c.bpf == nil && c.processes[1] == nil && os.Geteuid() != 0 {
+		list = append(list, sample.Missing{What: "other users' processes", Why: "procfs is mounted with hidepid", Help: "run as root"})
+	}
 	if c.readDenied > 0 {
 		list = append(list, denied("disk rates", c.readDenied, "processes"))
 	}

@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"encoding/json"
 	"math"
 	"net"
 	"os"
@@ -113,40 +114,69 @@ func removeGroup(t *testing.T, dir string) {
 	}
 }
 
+// Bytes that reach the disk are counted, once each, however they were written; and those
+// that are read from it.
 func TestDiskRates(t *testing.T) {
 	readers(t, func(t *testing.T, conf Config) {
 		const size = 16 << 20
-		c := newCollector(t, conf)
-		pass(t, c)
 		f, err := os.CreateTemp(".", "collect-*") // where /tmp may be, memory is no disk
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer os.Remove(f.Name())
 		defer f.Close()
-		if _, err := f.Write(make([]byte, size)); err != nil {
+		direct, err := unix.Open(f.Name(), unix.O_RDWR|unix.O_DIRECT, 0)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if err := f.Sync(); err != nil {
+		defer unix.Close(direct) //nolint:errcheck // it is removed
+		block, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+		if err != nil {
 			t.Fatal(err)
 		}
-		s := pass(t, c)
-		p := mustHave(t, s, os.Getpid())
-		if got := p.WriteBytes * s.Interval; got < size || got > size*1.05 {
-			t.Errorf("the process has written %d bytes, seen %.0f", size, got)
-		}
-		var disks float64
-		for _, d := range s.Disks {
-			disks += d.WriteBytes * s.Interval
-			if d.Busy < 0 || d.Busy > 1 || d.Wait < 0 {
-				t.Errorf("disk %+v", d)
+		defer unix.Munmap(block) //nolint:errcheck // it is gone with the test
+		c := newCollector(t, conf)
+		pass(t, c)
+		for _, step := range []struct {
+			what        string
+			do          func() error
+			read, write float64
+		}{
+			{"write and sync", func() error {
+				if _, err := f.Write(block); err != nil {
+					return err
+				}
+				return f.Sync()
+			}, 0, size},
+			{"write past the cache", func() error { _, err := unix.Pwrite(direct, block, 0); return err }, 0, size},
+			{"read past the cache", func() error { _, err := unix.Pread(direct, block, 0); return err }, size, 0},
+		} {
+			if err := step.do(); err != nil {
+				t.Fatalf("%s: %v", step.what, err)
 			}
-		}
-		if disks < size {
-			t.Errorf("%d bytes are on disk, %.0f seen", size, disks)
+			s := pass(t, c)
+			p := mustHave(t, s, os.Getpid())
+			read, written := p.ReadBytes*s.Interval, p.WriteBytes*s.Interval
+			if !near(read, step.read, size/20) || !near(written, step.write, size/20) {
+				t.Errorf("%s: %.0f bytes read and %.0f written by the process, want %.0f and %.0f", step.what, read, written, step.read, step.write)
+			}
+			var disks [2]float64
+			for _, d := range s.Disks {
+				disks[0] += d.ReadBytes * s.Interval
+				disks[1] += d.WriteBytes * s.Interval
+				if d.Busy < 0 || d.Busy > 1 || d.Wait < 0 {
+					t.Errorf("disk %+v", d)
+				}
+			}
+			if disks[0] < step.read-1 || disks[1] < step.write-1 {
+				t.Errorf("%s: all disks have read and written %.0f bytes", step.what, disks)
+			}
 		}
 	})
 }
+
+// near reports whether got is what is wanted, or a little more.
+func near(got, want, more float64) bool { return got >= want-1 && got <= want+more }
 
 // A process that waits for another gets its bytes from the kernel, but has not written
 // them now, nor a second time.
@@ -186,7 +216,7 @@ func TestDiskRatesOfAParent(t *testing.T) {
 				child = &s.Processes[i]
 			}
 		}
-		if child == nil || child.WriteBytes*s.Interval < size {
+		if child == nil || child.WriteBytes*s.Interval < size-1 {
 			t.Fatalf("written %d bytes, seen %+v", size, child)
 		}
 		s = step()
@@ -267,6 +297,22 @@ func send(t *testing.T, count int) {
 	}
 }
 
+// bytesByIP is what ip says that an interface has sent.
+func bytesByIP(t *testing.T, name string) uint64 {
+	t.Helper()
+	out, err := exec.Command("ip", "-s", "-j", "link", "show", name).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var links []struct {
+		Stats struct{ Tx struct{ Bytes uint64 } } `json:"stats64"`
+	}
+	if err := json.Unmarshal(out, &links); err != nil || len(links) != 1 {
+		t.Fatalf("%s: %v", out, err)
+	}
+	return links[0].Stats.Tx.Bytes
+}
+
 func TestInterfaceRates(t *testing.T) {
 	netnstest.Run(t, func(t *testing.T) {
 		ip(t, "link", "add", "va", "type", "veth", "peer", "name", "vb")
@@ -278,8 +324,12 @@ func TestInterfaceRates(t *testing.T) {
 		c := newCollector(t, Config{})
 		pass(t, c)
 		const count, size = 500, 1042
+		before := bytesByIP(t, "va")
 		send(t, count)
 		s := pass(t, c)
+		if by := bytesByIP(t, "va") - before; by != count*size {
+			t.Errorf("ip -s link counts %d bytes, want %d", by, count*size)
+		}
 		va, vb := interfaceOf(t, s, "va"), interfaceOf(t, s, "vb")
 		for what, got := range map[string]float64{"va tx": va.TxBytes, "vb rx": vb.RxBytes} {
 			if n := got * s.Interval; math.Abs(n-count*size) > size {
@@ -296,39 +346,76 @@ func TestInterfaceRates(t *testing.T) {
 	})
 }
 
-// The same second, in the words of top and ps.
-func TestAgreesWithTopAndPs(t *testing.T) {
-	readers(t, func(t *testing.T, conf Config) {
-		cmd := start(t, "sh", "-c", "while :; do :; done")
-		pid := strconv.Itoa(cmd.Process.Pid)
-		c := newCollector(t, conf)
-		pass(t, c)
-		top := exec.Command("top", "-b", "-n", "2", "-d", "1", "-p", pid)
-		top.Env = append(os.Environ(), "TERM=dumb", "LC_ALL=C", "HOME=/nonexistent")
-		out, err := top.Output()
+// The same second, in the words of top, pidstat and ps.
+func TestAgreesWithOthers(t *testing.T) {
+	quiet := start(t, "sleep", "1000").Process.Pid
+	a := helper(t, "steady")
+	pid := strconv.Itoa(a.pid)
+	a.tell(t)
+	collectors := map[Reader]*Collector{}
+	for _, r := range []Reader{BPF, Files} {
+		collectors[r] = newCollector(t, Config{Reader: r})
+		pass(t, collectors[r])
+	}
+	said := map[string][]string{}
+	var both sync.WaitGroup
+	var mu sync.Mutex
+	for _, args := range [][]string{{"top", "-b", "-n", "2", "-d", "1", "-p", pid}, {"pidstat", "-h", "-u", "-d", "-r", "-p", pid, "1", "1"}} {
+		both.Go(func() {
+			cmd := exec.Command(args[0], args[1:]...)
+			cmd.Env = append(os.Environ(), "TERM=dumb", "LC_ALL=C", "HOME=/nonexistent")
+			out, err := cmd.Output()
+			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+			mu.Lock()
+			defer mu.Unlock()
+			said[args[0]] = strings.Fields(lines[len(lines)-1])
+			if err != nil {
+				t.Errorf("%v: %v", args, err)
+			}
+		})
+	}
+	both.Wait()
+	figure := func(of string, column int) float64 {
+		if len(said[of]) <= column {
+			t.Fatalf("%s says %q", of, said[of])
+		}
+		f, err := strconv.ParseFloat(said[of][column], 64)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%s says %q: %v", of, said[of], err)
 		}
-		p := mustHave(t, pass(t, c), cmd.Process.Pid)
-		words := strings.Fields(strings.TrimSpace(string(out))[strings.LastIndex(strings.TrimSpace(string(out)), "\n")+1:])
-		cpu, err := strconv.ParseFloat(words[8], 64)
-		if err != nil {
-			t.Fatalf("top says %q: %v", words, err)
+		return f
+	}
+	for r, c := range collectors {
+		p := mustHave(t, pass(t, c), a.pid)
+		t.Logf("CPU by top %.1f%%, by pidstat %.1f%%, by %s %.1f%%", figure("top", 8), figure("pidstat", 7), r, p.CPU*100)
+		for _, of := range []float64{figure("top", 8), figure("pidstat", 7)} {
+			if math.Abs(of/100-p.CPU) > 0.2 {
+				t.Errorf("by %s it uses %.1f%% of a CPU, by others %.1f%%", r, p.CPU*100, of)
+			}
 		}
-		t.Logf("top: %.1f%%, here %.1f%%", cpu, p.CPU*100)
-		if math.Abs(cpu/100-p.CPU) > 0.2 {
-			t.Errorf("top sees %.1f%% of a CPU, this %.1f%%", cpu, p.CPU*100)
+		t.Logf("written by pidstat %.0f KiB/s, by %s %.0f", figure("pidstat", 15), r, p.WriteBytes/1024)
+		if of := figure("pidstat", 15) * 1024; math.Abs(of-p.WriteBytes) > of/4 {
+			t.Errorf("by %s it writes %.0f bytes a second, by pidstat %.0f", r, p.WriteBytes, of)
 		}
-		out, err = exec.Command("ps", "-o", "ppid=,user=,rss=,vsz=,nlwp=,ni=,comm=,args=", "-p", pid).Output()
-		if err != nil {
-			t.Fatal(err)
+		// It reads stat, which is rough.
+		if of := figure("pidstat", 12) * 1024; math.Abs(of-float64(p.Resident)) > 1<<20 {
+			t.Errorf("by %s it has %d bytes of memory, by pidstat %.0f", r, p.Resident, of)
 		}
-		got := []string{
-			strconv.Itoa(p.Parent), p.User, strconv.FormatUint(p.Resident>>10, 10), strconv.FormatUint(p.Virtual>>10, 10),
-			strconv.Itoa(p.Threads), strconv.Itoa(p.Nice), p.Name, p.Command,
-		}
-		if want := strings.Join(strings.Fields(string(out)), " "); strings.Join(got, " ") != want {
-			t.Errorf("ps says %s\nhere it is %s", want, strings.Join(got, " "))
-		}
-	})
+		agreesWithPs(t, mustHave(t, pass(t, c), quiet))
+	}
+}
+
+func agreesWithPs(t *testing.T, p *sample.Process) {
+	t.Helper()
+	out, err := exec.Command("ps", "-o", "ppid=,user=,rss=,vsz=,nlwp=,ni=,comm=,args=", "-p", strconv.Itoa(p.PID)).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := []string{
+		strconv.Itoa(p.Parent), p.User, strconv.FormatUint(p.Resident>>10, 10), strconv.FormatUint(p.Virtual>>10, 10),
+		strconv.Itoa(p.Threads), strconv.Itoa(p.Nice), p.Name, p.Command,
+	}
+	if want := strings.Join(strings.Fields(string(out)), " "); strings.Join(got, " ") != want {
+		t.Errorf("ps says %s\nhere it is %s", want, strings.Join(got, " "))
+	}
 }

@@ -136,19 +136,19 @@ func TestParseQEMU(t *testing.T) {
 		args string
 		want guest
 	}{
-		{"/usr/bin/qemu-system-x86_64 -name guest=web1,debug-threads=on -S -m size=2097152k,slots=2 -smp 4,maxcpus=8,sockets=8", guest{"web1", 4, 2 << 30, nil, ""}},
-		{"qemu-system-aarch64 --name db -m 1.5G -smp sockets=2,cores=3,threads=2 -enable-kvm", guest{"db", 12, 1536 << 20, nil, ""}},
-		{"/usr/libexec/qemu-kvm -uuid 1-2 -m 512", guest{"1-2", 1, 512 << 20, nil, ""}},
-		{"kvm -netdev tap,id=a,ifname=tap0 -netdev user,id=b,ifname=no -nic tap,ifname=tap1 -name a,,b", guest{"a,b", 1, 128 << 20, []string{"tap0", "tap1"}, ""}},
-		{"kvm -name a -qmp unix:/run/a.qmp,server=on,wait=off", guest{"a", 1, 128 << 20, nil, "/run/a.qmp"}},
-		{"kvm -name a -qmp unix:/run/a.qmp,server=on", guest{"a", 1, 128 << 20, nil, ""}},
-		{"kvm -name a -chardev socket,id=q,path=/run/a,,b,server,nowait -mon chardev=q,mode=control", guest{"a", 1, 128 << 20, nil, "/run/a,b"}},
-		{"kvm -name a -chardev socket,id=q,path=/run/a,server=on,wait=off -mon chardev=q,mode=readline", guest{"a", 1, 128 << 20, nil, ""}},
-		{"kvm -name a -chardev socket,id=q,fd=9,server=on,wait=off -mon chardev=q,mode=control", guest{"a", 1, 128 << 20, nil, ""}},
-		{"qemu-system-x86_64 -m x -smp x -name", guest{"", 1, 0, nil, ""}},
+		{"/usr/bin/qemu-system-x86_64 -name guest=web1,debug-threads=on -S -m size=2097152k,slots=2 -smp 4,maxcpus=8,sockets=8", guest{name: "web1", cpus: 4, memory: 2 << 30}},
+		{"qemu-system-aarch64 --name db -m 1.5G -smp sockets=2,cores=3,threads=2 -enable-kvm", guest{name: "db", cpus: 12, memory: 1536 << 20}},
+		{"/usr/libexec/qemu-kvm -uuid 1-2 -m 512", guest{name: "1-2", cpus: 1, memory: 512 << 20}},
+		{"kvm -netdev tap,id=a,ifname=tap0 -netdev user,id=b,ifname=no -nic tap,ifname=tap1 -name a,,b", guest{name: "a,b", cpus: 1, memory: 128 << 20, taps: []string{"tap0", "tap1"}, user: true}},
+		{"kvm -name a -qmp unix:/run/a.qmp,server=on,wait=off", guest{name: "a", cpus: 1, memory: 128 << 20, qmp: "/run/a.qmp"}},
+		{"kvm -name a -qmp unix:/run/a.qmp,server=on", guest{name: "a", cpus: 1, memory: 128 << 20}},
+		{"kvm -name a -chardev socket,id=q,path=/run/a,,b,server,nowait -mon chardev=q,mode=control", guest{name: "a", cpus: 1, memory: 128 << 20, qmp: "/run/a,b"}},
+		{"kvm -name a -chardev socket,id=q,path=/run/a,server=on,wait=off -mon chardev=q,mode=readline", guest{name: "a", cpus: 1, memory: 128 << 20}},
+		{"kvm -name a -chardev socket,id=q,fd=9,server=on,wait=off -mon chardev=q,mode=control", guest{name: "a", cpus: 1, memory: 128 << 20}},
+		{"qemu-system-x86_64 -m x -smp x -name", guest{name: "", cpus: 1, memory: 0}},
 	} {
 		got, ok := parseQEMU(strings.ReplaceAll(test.args, " ", "\x00") + "\x00")
-		if !ok || got.name != test.want.name || got.cpus != test.want.cpus || got.memory != test.want.memory || got.qmp != test.want.qmp || !slices.Equal(got.taps, test.want.taps) {
+		if !ok || got.name != test.want.name || got.cpus != test.want.cpus || got.memory != test.want.memory || got.qmp != test.want.qmp || got.user != test.want.user || !slices.Equal(got.taps, test.want.taps) {
 			t.Errorf("%s: %+v, want %+v", test.args, got, test.want)
 		}
 	}

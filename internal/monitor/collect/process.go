@@ -87,6 +87,7 @@ func (c *Collector) readProcesses(s *sample.Sample) error {
 			return err
 		}
 	}
+	s.Host.Reader = c.host.Reader
 	for _, p := range c.live {
 		p.seen = c.pass
 		p.age++

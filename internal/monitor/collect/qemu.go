@@ -12,6 +12,7 @@ type guest struct {
 	cpus   int
 	memory uint64
 	taps   []string
+	user   bool   // it has a network of QEMU's own, which is QEMU's sockets to the kernel
 	qmp    string // path of a socket that anybody may connect to, empty if there is none
 }
 
@@ -40,6 +41,7 @@ func parseQEMU(cmdline string) (guest, bool) {
 		case "m":
 			g.memory = memoryOf(firstWord(value, "size"))
 		case "netdev", "nic", "net":
+			g.user = g.user || splitOptions(value)[0] == "user"
 			if tap := optionOf(value, "ifname"); tap != "" && (strings.HasPrefix(value, "tap,") || optionOf(value, "type") == "tap") {
 				g.taps = append(g.taps, tap)
 			}

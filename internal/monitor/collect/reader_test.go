@@ -56,14 +56,17 @@ func helper(t testing.TB, kind string) *assistant {
 	return helperIn(t, kind, 0)
 }
 
-// helperIn starts it in new namespaces.
-func helperIn(t testing.TB, kind string, namespaces uintptr) *assistant {
+// helperIn starts it in new namespaces, with arguments that it does not read.
+func helperIn(t testing.TB, kind string, namespaces uintptr, args ...string) *assistant {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self)
+	if len(args) > 0 {
+		cmd.Args = args
+	}
 	cmd.Env = append(os.Environ(), aHelper+"="+kind)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -107,6 +110,9 @@ func told() { _, _ = os.Stdin.Read(make([]byte, 1)) }
 // help is what such a process does.
 func help(kind string) {
 	switch kind {
+	case "look":
+		look()
+		return
 	case "work": // by threads that have ended, and one that has not
 		for range 3 {
 			done := make(chan struct{})
@@ -128,6 +134,10 @@ func help(kind string) {
 		fmt.Println("ready")
 		told()
 		talk()
+	case "steady":
+		fmt.Println("ready")
+		told()
+		go steady()
 	case "ending":
 		fmt.Println("ready")
 		told()
@@ -139,6 +149,21 @@ func help(kind string) {
 	}
 	fmt.Println("ready")
 	_, _ = io.Copy(io.Discard, os.Stdin)
+}
+
+// steady burns about a quarter of a CPU, and writes 64 KiB to a disk 40 times a second.
+func steady() {
+	f, err := os.CreateTemp(".", "collect-*")
+	must(err)
+	must(os.Remove(f.Name()))
+	for at := time.Now(); ; at = at.Add(25 * time.Millisecond) {
+		for end := time.Now().Add(6 * time.Millisecond); time.Now().Before(end); { //nolint:revive // it is to burn
+		}
+		_, err := f.WriteAt(make([]byte, 64<<10), 0)
+		must(err)
+		must(f.Sync())
+		time.Sleep(time.Until(at.Add(25 * time.Millisecond)))
+	}
 }
 
 // endFirst ends the first thread of the process.

@@ -119,6 +119,23 @@ func TestBytesOfSockets(t *testing.T) {
 	})
 }
 
+// A guest whose network is made by QEMU itself has QEMU's bytes.
+func TestGuestOfUserNetwork(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		a := helperIn(t, "talk", 0, "qemu-system-x86_64", "-name", "web", "-nic", "user,model=virtio")
+		c := newCollector(t, Config{Reader: BPF})
+		pass(t, c)
+		a.tell(t)
+		a.ready(t)
+		s := pass(t, c)
+		m := machineOf(s, "vm/web")
+		const want = connections*connectionSize + datagrams*datagramSize
+		if m == nil || math.Abs(m.RxBytes*s.Interval-want) > 1 || math.Abs(m.TxBytes*s.Interval-want) > 1 {
+			t.Errorf("it has sent and received %d bytes: %+v over %v s", want, m, s.Interval)
+		}
+	})
+}
+
 // Without BPF they are unknown, and it is said why.
 func TestBytesOfSocketsWithoutBPF(t *testing.T) {
 	c := newCollector(t, Config{Reader: Files})

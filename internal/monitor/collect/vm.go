@@ -87,6 +87,9 @@ func (c *Collector) readVM(p *process, m *sample.Machine) {
 	for _, t := range v.vcpus {
 		m.VCPUs = append(m.VCPUs, c.readVCPU(p.pid, t))
 	}
+	if v.guest.user && len(v.taps) == 0 {
+		m.RxBytes, m.TxBytes = p.netRate.read, p.netRate.write
+	}
 	for _, name := range v.taps {
 		link := c.links.known[name]
 		if link == nil { // in another network namespace
