@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -183,36 +184,30 @@ func changedOf(cmd *cobra.Command, names ...string) string {
 	return ""
 }
 
-// passes makes samples for the live view.
-type passes struct{ *collect.Collector }
-
-// Next implements term.Source.
-func (p passes) Next(context.Context) (*sample.Sample, error) { return p.Pass() }
-
 // topLive shows this machine until somebody quits.
 func (a *app) topLive(ctx context.Context, t *topFlags) error {
 	if err := a.needsTerminal(); err != nil {
 		return err
 	}
-	c, err := collect.New(collect.Config{})
-	if err != nil {
-		return err
-	}
-	defer c.Close()
 	past, err := newLocalPast(t.state, t.stateGiven)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = past.Close() }() // it has nothing that lasts
 	alerts, err := newLocalAlerts(&t.stateFlags)
 	if err != nil {
-		return err
+		return errors.Join(err, past.Close())
 	}
+	c, err := collect.New(collect.Config{})
+	if err != nil {
+		return errors.Join(err, past.Close())
+	}
+	source := &watched{Collector: c, past: past, alerts: alerts}
+	defer source.end()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go alerts.run(ctx)
 	view := a.screen()
-	view.Source, view.Actions, view.Interval = watched{passes{c}, past, alerts}, c, t.interval
+	view.Source, view.Actions, view.Interval = source, c, t.interval
 	view.History, view.Alerts = past, alerts.now
 	return term.Run(ctx, view)
 }

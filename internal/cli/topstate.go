@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sarn/internal/monitor/alert"
+	"sarn/internal/monitor/collect"
 	"sarn/internal/monitor/history"
 	"sarn/internal/monitor/sample"
 	"sarn/internal/monitor/term"
@@ -61,7 +62,7 @@ func newLocalPast(state string, given bool) (*localPast, error) {
 	}
 	p.dir = filepath.Join(state, "history")
 	if _, err := p.reader(); given && err != nil {
-		return nil, errors.Join(usageError("%w", err), p.Close())
+		return nil, errors.Join(usageError("--state %s: %w", state, err), p.Close())
 	}
 	return p, nil
 }
@@ -283,14 +284,22 @@ func (l *localAlerts) now() term.Alerts { return *l.latest.Load() }
 
 // watched is a source whose samples are kept and watched.
 type watched struct {
-	passes
+	*collect.Collector
 	past   *localPast
 	alerts *localAlerts
+
+	mu    sync.Mutex // a pass may be on its way when the view ends
+	ended bool
 }
 
 // Next implements term.Source.
-func (w watched) Next(ctx context.Context) (*sample.Sample, error) {
-	s, err := w.passes.Next(ctx)
+func (w *watched) Next(context.Context) (*sample.Sample, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended {
+		return nil, context.Canceled
+	}
+	s, err := w.Pass()
 	if err != nil {
 		return nil, err
 	}
@@ -298,4 +307,13 @@ func (w watched) Next(ctx context.Context) (*sample.Sample, error) {
 	_ = w.past.seen.Add(s)
 	w.alerts.observe(s)
 	return s, nil
+}
+
+// end waits for the pass that is on its way, and closes what passes need.
+func (w *watched) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ended = true
+	w.Close()
+	_ = w.past.Close() // it has nothing that lasts
 }

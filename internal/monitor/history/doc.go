@@ -32,8 +32,12 @@
 //
 // A block of seconds is written every 10 s: what a killed process loses. Each record has
 // the number of the newest pass in it, and Open makes the coarser tiers' missing records
-// again from the finer ones. Files are not synced until Close: after a power cut the
-// kernel's write-back (half a minute, commonly) is missing as well, torn blocks are cut off.
+// again from the finer ones. Every sixth block of seconds all files are synced, in a
+// goroutine that Add starts and Close waits for: that is what a power cut can cost
+// besides; torn blocks are cut off.
+//
+// A Reader reads the directory while another process writes: blocks are found by their
+// headers and checksums, so what is only half written is not there yet.
 //
 // # Why not a database
 //

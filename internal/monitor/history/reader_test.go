@@ -115,22 +115,26 @@ func TestReaderDisturbsNobody(t *testing.T) {
 		t.Errorf("after another writer came: %+v, %v", got, err)
 	}
 	// Somebody removes all, and begins anew with the same names.
-	s.Close()
-	all, _ := filepath.Glob(filepath.Join(dir, "*.seg"))
-	for _, f := range all {
-		if err := os.Remove(f); err != nil {
-			t.Fatal(err)
+	removeAll := func() {
+		s.Close()
+		all, _ := filepath.Glob(filepath.Join(dir, "*.seg"))
+		for _, f := range all {
+			if err := os.Remove(f); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	if _, err := r.At(noon.Add(time.Hour), 0); !errors.Is(err, ErrNone) {
-		t.Errorf("with all files gone: %v", err)
-	}
+	removeAll()
 	s = opened(t, Config{Dir: dir})
 	for i := range 10 {
 		add(t, s, host(noon.Add(time.Duration(i)*time.Minute), process(3, 1)))
 	}
 	if got, err := r.At(noon.Add(time.Hour), 0); err != nil || find(got.Sample.Processes, 3) == nil {
 		t.Errorf("after a new beginning: %+v, %v", got, err)
+	}
+	removeAll()
+	if _, err := r.At(noon.Add(time.Hour), 0); !errors.Is(err, ErrNone) {
+		t.Errorf("with all files gone: %v", err)
 	}
 }
 

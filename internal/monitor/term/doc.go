@@ -18,6 +18,11 @@
 // terminal could take for a command is written as an escape, and text is cut by the
 // width that it takes on the screen.
 //
-// One goroutine (Run's) owns the state; one asks the source, one reads the keyboard, and
-// an action has one while it runs.
+// The past is shown by the same code: a record of history has a sample in it. What is
+// wanted of it is a question that follows from the state, asked by one goroutine (the
+// historian) with a deadline; answers are taken as they come.
+//
+// One goroutine (Run's) owns the state; one asks the source, one the history, one reads
+// the keyboard, one writes to the terminal, which may stall, and an action has one while
+// it runs.
 package term

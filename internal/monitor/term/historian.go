@@ -183,7 +183,7 @@ func (h *historian) answer(ctx context.Context, q question) error {
 			return err
 		}
 	}
-	a.record, err = h.history.At(ctx, a.found, 0)
+	a.record, err = h.history.At(ctx, a.found, time.Second) // the finest that there is
 	if err != nil && !errors.Is(err, history.ErrNone) {
 		return err
 	}

@@ -152,7 +152,7 @@ func (v *view) answered(a answer) {
 		p.err = a.err
 		if errors.Is(a.err, errNoSpike) { // nothing has changed
 			p.hunt, p.err = 0, nil
-			p.asked.hunt = 0
+			p.wants = p.record == nil
 			v.say(a.err.Error())
 			return
 		}

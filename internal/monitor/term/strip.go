@@ -143,13 +143,13 @@ func (v *view) pastLine(y int) {
 	at, s := p.cursor(), v.sample
 	w := v.line(0, y)
 	w.text(" PAST ", plain)
-	if p.record != nil && !p.gap {
+	if !p.noPicture() {
 		at = p.record.Time
 	}
 	w.text(stamp(at), plain)
 	w.figure("", append([]byte(brevity(v.latest.Time.Sub(at))), " ago"...), plain)
 	switch {
-	case p.gap || p.record == nil:
+	case p.noPicture():
 	case p.record.Peak == nil && s.Interval == 0:
 		w.text("  first pass: no rates", plain)
 	case p.record.Peak == nil:
@@ -177,7 +177,7 @@ func brevityFine(seconds float64) string {
 }
 
 // noPicture says whether there is nothing to show of the time.
-func (p *past) noPicture() bool { return p.gap || p.record == nil }
+func (p *past) noPicture() bool { return p.gap || p.record == nil || p.err != nil }
 
 // whyNoPicture says why there is none of a time.
 func (v *view) whyNoPicture(y int) {
@@ -199,7 +199,23 @@ func (v *view) whyNoPicture(y int) {
 			lines = append(lines, "History is empty.")
 		}
 	}
-	for i, text := range lines {
-		v.g.text(0, y+1+i, v.g.w, text, strong)
+	for _, text := range lines {
+		for y++; text != "" && y < v.g.h-1; y++ {
+			text = v.foldLine(y, text)
+		}
+		y--
 	}
+}
+
+// foldLine draws as much of a text as a line holds, and returns the rest.
+func (v *view) foldLine(y int, text string) string {
+	for x := 0; text != ""; {
+		_, rest, cells := next(text)
+		if x+cells > v.g.w {
+			return either(x > 0, text, rest)
+		}
+		v.g.text(x, y, cells, text[:len(text)-len(rest)], strong)
+		x, text = x+cells, rest
+	}
+	return ""
 }

@@ -41,7 +41,7 @@ func parseTime(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, errTime
 }
 
-func either(first bool, a, b error) error {
+func either[T any](first bool, a, b T) T {
 	if first {
 		return a
 	}

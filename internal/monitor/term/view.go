@@ -202,7 +202,11 @@ func (v *view) overview() {
 	v.processes.hide()
 	v.machines.hide()
 	h := v.g.h - 1 // without the status line
-	y := v.header(h - min(max(h/3, 3), h))
+	most := h - min(max(h/3, 3), h)
+	if v.past.on { // whatever else has no room, that this is not now has
+		most = max(most, min(h, 1))
+	}
+	y := v.header(most)
 	if v.past.on && v.past.noPicture() {
 		v.whyNoPicture(y)
 		return
