@@ -20,11 +20,9 @@ type hostsFlags struct {
 }
 
 func (h *hostsFlags) flags(cmd *cobra.Command) {
-	f := cmd.Flags()
-	f.StringVar(&h.file, "hosts", "", "serve the machines in this `file` of hosts too: see docs/monitor-hosts.md")
+	cmd.Flags().StringVar(&h.file, "hosts", "", "serve the machines in this `file` of hosts too: see docs/monitor-hosts.md")
 	h.fleetFlags.flags(cmd)
-	f.StringVar(&h.announce, "announce", "", "answer to who looks for monitors by multicast DNS on this `interface`, if none is given on that with the default route")
-	f.Lookup("announce").NoOptDefVal = anyInterface
+	interfaceFlag(cmd, &h.announce, "announce", "answer to who looks for monitors by multicast DNS on this `interface`, if none is given on that with the default route")
 }
 
 // any says whether there are other machines to look at.

@@ -23,23 +23,23 @@ type fleetFlags struct {
 	file  string
 	nodes bool
 	mdns  string
-	given bool // whether --mdns is
 }
 
-// anyInterface is the value of --mdns without one.
+// anyInterface is the value of --mdns and --announce without one.
 const anyInterface = "auto"
 
 func (f *fleetFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.nodes, "nodes", false, "look at the controller's nodes, with the certificates of its context")
-	mdnsFlag(cmd, &f.mdns, "look at hosts that announce themselves by multicast DNS on this `interface`, if none is given on that with the default route")
+	interfaceFlag(cmd, &f.mdns, "mdns", "look at hosts that announce themselves by multicast DNS on this `interface`, if none is given on that with the default route")
 }
 
-func mdnsFlag(cmd *cobra.Command, value *string, usage string) {
-	cmd.Flags().StringVar(value, "mdns", "", usage)
-	cmd.Flags().Lookup("mdns").NoOptDefVal = anyInterface
+// interfaceFlag is one that can do without its value.
+func interfaceFlag(cmd *cobra.Command, value *string, name, usage string) {
+	cmd.Flags().StringVar(value, name, "", usage)
+	cmd.Flags().Lookup(name).NoOptDefVal = anyInterface
 }
 
-// mdnsInterface is what package fleet calls the flag's value.
+// mdnsInterface is what package fleet calls such a flag's value.
 func mdnsInterface(value string) string {
 	if value == anyInterface {
 		return ""

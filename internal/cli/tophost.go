@@ -101,7 +101,7 @@ func (a *app) remoteView(client *remote.Client, name string, interval time.Durat
 	}
 	c.Status = func() term.Status {
 		s := client.Status()
-		return term.Status{From: name, Down: s.State != remote.Up, Since: s.Since, Error: s.Error}
+		return term.Status{From: name, Down: s.State == remote.Down, Since: s.Since, Error: s.Error}
 	}
 	return c
 }

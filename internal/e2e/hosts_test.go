@@ -230,16 +230,20 @@ func TestBrowse(t *testing.T) {
 
 // TestServeHosts: a monitor that has a file of hosts serves them too.
 func TestServeHosts(t *testing.T) {
-	one := quiet(t)
+	rules := filepath.Join(t.TempDir(), "alerts.yaml")
+	if err := os.WriteFile(rules, []byte("rules:\n  - {name: alive, of: system, value: processes, warning: 1}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	one := quiet(t, "--alerts", rules)
 	file := filepath.Join(t.TempDir(), "hosts.yaml")
 	if err := os.WriteFile(file, fmt.Appendf(nil, "hosts:\n  - {name: alpha, address: %s}\n", one.address()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	all := quiet(t, "--hosts", file)
 	var list []fleet.Status
-	all.eventually("alpha is up", func() bool {
+	all.eventually("alpha is up, with its alert", func() bool {
 		all.get("/api/v1/hosts", &list)
-		return len(list) == 1 && list[0].State == "up" && list[0].Summary != nil
+		return len(list) == 1 && list[0].State == "up" && list[0].Summary.Alerts == 1 && list[0].Summary.Worst.Level == "warning"
 	})
 	var far, near struct{ Host struct{ Boot time.Time } }
 	all.get("/api/v1/hosts/alpha/sample", &far)

@@ -6,8 +6,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"sarn/internal/monitor/remote"
+	"sarn/internal/pki"
 	"sarn/internal/problem"
 )
 
@@ -120,4 +122,30 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestDocumented: the files of hosts in the documentation can be read.
+func TestDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/monitor-hosts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := files(t)
+	if _, err := pki.Init(filepath.Join(dir, "pki")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pki.Issue(filepath.Join(dir, "pki"), pki.Request{Role: pki.Admin, Name: "ann", Lifetime: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	_, first, _ := strings.Cut(string(text), "```yaml\n")
+	first, _, _ = strings.Cut(first, "```")
+	_, second, _ := strings.Cut(string(text), "## The file of hosts\n")
+	second, _, _ = strings.Cut(second, "| field")
+	second = strings.ReplaceAll(second, "\n    ", "\n")
+	for _, part := range []string{first, second} {
+		hosts, err := Parse(filepath.Join(dir, "hosts.yaml"), []byte(part), remote.Config{})
+		if err != nil || len(hosts) != 3 || hosts[0].Name != "hyper1" || hosts[0].Token != token {
+			t.Errorf("%+v, %v, of\n%s", hosts, err, part)
+		}
+	}
 }

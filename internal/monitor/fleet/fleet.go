@@ -271,9 +271,9 @@ func (f *Fleet) Top(by string, n int) []Process {
 	return top[:min(len(top), n)]
 }
 
-// Machines are all VMs and containers of the hosts that are up, those that use the most
-// CPU first.
-func (f *Fleet) Machines() []Machine {
+// Machines are the first n VMs and containers of the hosts that are up, by one of
+// sample.By.
+func (f *Fleet) Machines(by string, n int) []Machine {
 	all := []Machine{}
 	for _, w := range f.watchers() {
 		if s := w.now(); s.Summary != nil {
@@ -283,7 +283,7 @@ func (f *Fleet) Machines() []Machine {
 		}
 	}
 	slices.SortFunc(all, func(a, b Machine) int {
-		return cmp.Or(cmp.Compare(b.Machine.CPU, a.Machine.CPU), strings.Compare(a.Host, b.Host), strings.Compare(a.Machine.ID, b.Machine.ID))
+		return cmp.Or(cmp.Compare(b.Machine.Figure(by), a.Machine.Figure(by)), strings.Compare(a.Host, b.Host), strings.Compare(a.Machine.ID, b.Machine.ID))
 	})
-	return all
+	return all[:min(len(all), n)]
 }

@@ -164,7 +164,7 @@ func TestDownAndUp(t *testing.T) {
 	stop()
 	eventually(t, "it is down", func() bool { return host(f, "a").State == remote.Down })
 	down := host(f, "a")
-	if down.Since.Before(up.Since) || down.Summary != nil || down.Error == "" || len(f.Top("cpu", 10)) != 0 || len(f.Machines()) != 0 {
+	if down.Since.Before(up.Since) || down.Summary != nil || down.Error == "" || len(f.Top("cpu", 10)) != 0 || len(f.Machines("cpu", 10)) != 0 {
 		t.Errorf("up was %+v; down is %+v", up, down)
 	}
 	server(t, &machine{name: "a"}, serve.Config{Listen: h.Address, Token: token})
@@ -182,12 +182,12 @@ func TestFleetWide(t *testing.T) {
 		all = append(all, h)
 	}
 	f := looking(t, Config{Hosts: all})
-	eventually(t, "all are up", func() bool { return len(f.Machines()) == 3 })
+	eventually(t, "all are up", func() bool { return len(f.Machines("cpu", 10)) == 3 })
 	var top, machines []string
 	for _, p := range f.Top("cpu", 2) {
 		top = append(top, p.Host+" "+p.Process.Name)
 	}
-	for _, m := range f.Machines() {
+	for _, m := range f.Machines("cpu", 10) {
 		machines = append(machines, m.Host+" "+m.Machine.Name)
 	}
 	if got := strings.Join(top, ", "); got != "b of-b, c of-c" {

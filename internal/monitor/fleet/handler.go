@@ -26,8 +26,8 @@ const (
 	beat = 15 * time.Second
 	// pace is how often the list is sent, if it changes.
 	pace = 2 * time.Second
-	// mostTop is how many processes are told.
-	mostTop = 1000
+	// mostTop is how many processes or machines are told.
+	mostTop = 10_000
 )
 
 // handler is the fleet's API.
@@ -114,26 +114,35 @@ func encoded(v any) []byte {
 func (h *handler) list(w http.ResponseWriter, _ *http.Request) { answer(w, h.body()) }
 
 func (h *handler) top(w http.ResponseWriter, r *http.Request) {
-	by, n := r.FormValue("by"), 20
+	if by, n, ok := first(w, r, 20); ok {
+		answer(w, encoded(h.fleet.Top(by, n)))
+	}
+}
+
+func (h *handler) machines(w http.ResponseWriter, r *http.Request) {
+	if by, n, ok := first(w, r, mostTop); ok {
+		answer(w, encoded(h.fleet.Machines(by, n)))
+	}
+}
+
+// first is which and how many are asked for. What is wrong it has answered.
+func first(w http.ResponseWriter, r *http.Request, otherwise int) (by string, n int, ok bool) {
+	by, n = r.FormValue("by"), otherwise
 	if by == "" {
 		by = sample.ByCPU
 	}
 	if !slices.Contains(sample.By(), by) {
-		refuse(w, http.StatusBadRequest, "processes are not ordered by %.50q: use one of %s", by, strings.Join(sample.By(), ", "))
-		return
+		refuse(w, http.StatusBadRequest, "there is no order by %.50q: use one of %s", by, strings.Join(sample.By(), ", "))
+		return by, n, false
 	}
 	if text := r.FormValue("n"); text != "" {
 		var err error
 		if n, err = strconv.Atoi(text); err != nil || n < 1 || n > mostTop {
 			refuse(w, http.StatusBadRequest, "n is a number from 1 to %d, not %.50q", mostTop, text)
-			return
+			return by, n, false
 		}
 	}
-	answer(w, encoded(h.fleet.Top(by, n)))
-}
-
-func (h *handler) machines(w http.ResponseWriter, _ *http.Request) {
-	answer(w, encoded(h.fleet.Machines()))
+	return by, n, true
 }
 
 // follower is one who is sent events. Who does not take them in time is let go.

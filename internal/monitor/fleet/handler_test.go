@@ -69,6 +69,8 @@ func TestHandler(t *testing.T) {
 		{"hosts/top?by=nonsense", 400, "use one of cpu"},
 		{"hosts/top?n=0", 400, "from 1 to"},
 		{"hosts/machines", 200, `"vm-a"`},
+		{"hosts/machines?by=net&n=50", 200, `"vm-a"`},
+		{"hosts/machines?by=nonsense", 400, "use one of cpu"},
 		{"hosts/a/sample", 200, `"of-a"`},
 		{"hosts/a/summary", 200, `"of-a"`},
 		{"hosts/a/alerts", 200, `"rules"`},

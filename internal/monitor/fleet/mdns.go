@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/mdns"
@@ -39,6 +40,8 @@ type MDNS struct {
 	Interface string
 	// Config is how to identify to those that are found; Address and Names are not used.
 	Config remote.Config
+
+	asking sync.WaitGroup
 }
 
 // String implements Finder.
@@ -92,10 +95,10 @@ func (m *MDNS) askWithin(ctx context.Context, patience time.Duration) (hosts []H
 	done := make(chan struct{})
 	var found []Host
 	var wrong error
-	go func() {
+	m.asking.Go(func() {
 		defer close(done)
 		found, wrong = m.ask(ctx, patience)
-	}()
+	})
 	select {
 	case <-done:
 		return found, wrong
@@ -268,7 +271,7 @@ func source() net.IP {
 	if err != nil {
 		return nil
 	}
-	defer c.Close()
+	defer c.Close() //nolint:errcheck // nothing was sent
 	if a, ok := c.LocalAddr().(*net.UDPAddr); ok {
 		return a.IP
 	}

@@ -99,7 +99,8 @@ func inside(name string, fn func() error) error { return kernel.Enter("/run/netn
 type often struct{ *MDNS }
 
 func (o *often) Find(ctx context.Context, tell func([]Host, error)) {
-	o.MDNS.find(ctx, time.Millisecond, 500*time.Millisecond, tell)
+	defer o.asking.Wait()
+	o.find(ctx, time.Millisecond, 500*time.Millisecond, tell)
 }
 
 // TestAnswers: of what answers, only what can be a host is taken, and the token is shown

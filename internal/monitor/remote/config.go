@@ -147,7 +147,7 @@ func ReadToken(file string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the token: %w", err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // read only
 	const most = 4096
 	text := make([]byte, most)
 	n, _ := f.Read(text) // none is the same as an empty file

@@ -104,7 +104,7 @@ func (c *Client) Stream(ctx context.Context, take func(Event) error) error {
 	defer cancel(nil)
 	watchdog := time.AfterFunc(c.quiet, func() { cancel(errSilent) })
 	defer watchdog.Stop()
-	res, err := c.open(ctx, "stream", nil)
+	res, err := c.open(ctx, "stream", nil) //nolint:bodyclose // closed below
 	if err != nil {
 		return c.ended(ctx, err)
 	}

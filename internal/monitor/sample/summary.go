@@ -70,6 +70,21 @@ func (p *Process) Figure(by string) float64 {
 	return 0
 }
 
+// Figure is a machine's, by the same names.
+func (m *Machine) Figure(by string) float64 {
+	switch by {
+	case ByCPU:
+		return m.CPU
+	case ByMemory:
+		return float64(m.Used)
+	case ByIO:
+		return max(m.ReadBytes, 0) + max(m.WriteBytes, 0)
+	case ByNet:
+		return max(m.RxBytes, 0) + max(m.TxBytes, 0)
+	}
+	return 0
+}
+
 // Summarize makes a summary with the first n processes of each order; a figure of 0
 // makes nobody first. It shares the sample's machines.
 func Summarize(s *Sample, n int) *Summary {

@@ -200,6 +200,12 @@ func (b *browser) status() {
 		return
 	}
 	w := v.line(0, y)
+	if h := b.hosts.row(); b.tab == hostsTab && h != nil && note(h) != "" { // in full, which the row has no room for
+		w.text(h.Name, strong)
+		w.text(": ", plain)
+		w.text(note(h), plain)
+		return
+	}
 	if f := b.hosts.filter; f != "" {
 		w.text("filter: ", strong)
 		w.text(f, strong)
@@ -223,9 +229,7 @@ func (b *browser) helpText() []item {
 		{"Sort hosts", ""},
 	}
 	for _, c := range b.hosts.columns {
-		if c.title != "" {
-			items = append(items, item{string(c.key), c.title})
-		}
+		items = append(items, item{string(c.key), c.title})
 	}
 	return append(items,
 		item{"What is shown", ""},

@@ -81,11 +81,11 @@ func newHostMachines() *table[hostMachine, machineKey] {
 
 func newHosts() *table[HostStatus, string] {
 	t := &table[HostStatus, string]{}
-	t.columns = hostColumns()
+	t.columns, t.words = hostColumns(), 4
 	t.id = func(h *HostStatus) string { return h.Name }
 	t.tie = func(a, b *HostStatus) int { return strings.Compare(a.Name, b.Name) }
 	t.matches = func(h *HostStatus, text string) bool {
-		return holds(h.Name, text) || holds(h.Address, text) || holds(h.State, text) || holds(note(h), text)
+		return holds(h.Name, text) || holds(h.Address, text) || holds(h.State, text) || holds(doing(h), text)
 	}
 	t.instead = func(h *HostStatus) string {
 		if h.Summary == nil {
@@ -140,16 +140,15 @@ func hostColumns() []column[HostStatus] {
 		figure("SWP%", 'W', 5, percent, func(s *sample.Summary) float64 {
 			return share(s.Swap.Total-min(s.Swap.Free, s.Swap.Total), s.Swap.Total)
 		}),
-		figure("PSI%", 'P', 1, percent, stalled),
+		figure("PSI%", 'P', 2, percent, stalled),
 		figure("RD/s", 'D', 6, size, func(s *sample.Summary) float64 { return s.ReadBytes }),
 		figure("WR/s", 'E', 6, size, func(s *sample.Summary) float64 { return s.WriteBytes }),
 		figure("RX/s", 'X', 4, size, func(s *sample.Summary) float64 { return s.RxBytes }),
 		figure("TX/s", 'Y', 4, size, func(s *sample.Summary) float64 { return s.TxBytes }),
-		figure("VMS", 'V', 3, count, func(s *sample.Summary) float64 { return float64(s.VMs) }),
+		figure("VMS", 'V', 1, count, func(s *sample.Summary) float64 { return float64(s.VMs) }),
 		figure("CTRS", 'H', 3, count, func(s *sample.Summary) float64 { return float64(s.Containers) }),
-		figure("ALERTS", 'B', 2, count, func(s *sample.Summary) float64 { return float64(s.Alerts) }),
-		words("TOP PROCESS", 'T', 22, 3, busiest),
-		words("", 'O', 0, 0, note),
+		figure("ALERTS", 'B', 3, count, func(s *sample.Summary) float64 { return float64(s.Alerts) }),
+		words("ALERT, TOP PROCESS", 'T', 0, 0, doing),
 	}
 }
 
@@ -190,6 +189,15 @@ func busiest(h *HostStatus) string {
 		return ""
 	}
 	return string(append(percent(nil, top.CPU), "% "...)) + top.Name
+}
+
+// doing is what stands out on a host that is up: its worst alert, and its top process.
+func doing(h *HostStatus) string {
+	alert, top := note(h), busiest(h)
+	if alert != "" && top != "" {
+		return alert + "; " + top
+	}
+	return alert + top
 }
 
 // note is what there is to say of a host in words.

@@ -25,6 +25,7 @@ type table[T any, K comparable] struct {
 	tie     func(a, b *T) int // orders what the column leaves equal
 	matches func(r *T, text string) bool
 	tint    func(r *T) look // of a whole row; nil for plain
+	words   int             // the last column keeps one of so many parts of the width; 0 is 5
 	// instead is what a row says in place of its columns from the third on; "" or nil for
 	// nothing but these.
 	instead func(r *T) string
@@ -159,9 +160,10 @@ func (t *table[T, K]) scroll(by int) {
 	t.offset = min(max(t.offset+by, 0), max(len(t.rows)-t.height, 0))
 }
 
-// fit chooses the columns that have room in w cells: the last one keeps a fifth.
+// fit chooses the columns that have room in w cells: the last one keeps a fifth, or as
+// t.words says.
 func (t *table[T, K]) fit(w int) {
-	least := max(w/5, 12)
+	least := max(w/cmp.Or(t.words, 5), 12)
 	worst := 0
 	for _, c := range t.columns {
 		worst = max(worst, c.rank)
