@@ -69,6 +69,7 @@ var mayImport = map[string][]string{
 
 	// What tests are made of.
 	"internal/e2e":                   {},
+	"internal/browsertest":           {},
 	"internal/netnstest":             {},
 	"internal/netstate/netstatetest": {"internal/netstate"},
 	"internal/store/storetest":       {"internal/intent", "internal/store"},
@@ -81,7 +82,7 @@ var onlyIn = map[string][]string{
 	"github.com/danielgtaylor/huma":   {"internal/controller"},
 	"github.com/spf13/":               {"internal/cli"},
 	"github.com/rogpeppe/go-internal": {}, // tests alone
-	"github.com/chromedp/":            {}, // tests alone
+	"github.com/chromedp/":            {"internal/browsertest"},
 	"github.com/wneessen/go-mail":     {"internal/monitor/alert"},
 	"github.com/cilium/ebpf":          {"internal/monitor/collect"},
 	"github.com/klauspost/compress":   {"internal/monitor/history"},

@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -10,6 +9,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"sarn/internal/browsertest"
 	"sarn/internal/monitor/sample"
 )
 
@@ -23,8 +23,8 @@ const rows = `document.querySelectorAll("#processes tbody tr[data-id]")`
 
 // TestPages runs everything in one browser.
 func TestPages(t *testing.T) {
-	browser := chromium(t)
-	for name, test := range map[string]func(*testing.T, context.Context){
+	browser := browsertest.Start(t)
+	for name, test := range map[string]func(*testing.T, *browsertest.Browser){
 		"live": testLive, "table": testTable, "details": testDetails, "hostile": testHostile, "reconnect": testReconnect, "history": testHistory,
 		"alerts": testAlerts, "nothing": testNothingKept, "login": testLogin, "phone": testPhone, "dark": testDark, "hosts": testHosts, "many": testMany,
 	} {
@@ -33,7 +33,7 @@ func TestPages(t *testing.T) {
 }
 
 // testLive holds what the page says against the sample, and sees it change.
-func testLive(t *testing.T, browser context.Context) {
+func testLive(t *testing.T, browser *browsertest.Browser) {
 	h := &hypervisor{processes: 100}
 	fixed := h.at(time.Now())
 	busy := 0.0
@@ -49,33 +49,33 @@ func testLive(t *testing.T, browser context.Context) {
 		}
 	})
 	m := newMonitor(t, h, func(m *monitor) { m.config.Interval = 100 * time.Millisecond })
-	b := open(t, browser, m.url("/"), 1440, 900)
-	b.until(rows + `.length > 10`)
-	b.until(`document.body.dataset.state === "up"`)
+	b := browser.Open(t, m.url("/"), desk())
+	b.Until(rows + `.length > 10`)
+	b.Until(`document.body.dataset.state === "up"`)
 	for selector, want := range map[string]string{
 		"h1": "hyper1", "#state": "live since", "#facts": "load" + fmt.Sprintf("%.2f 3.71 3.02", fixed.Load[0]), "#cpu": "steal2.0", "#memory": "16.0G/64.0G",
 		"#machines tbody": "web1", "#devices": "/var/lib/libvirt", "#missing": "run as root on a kernel with BPF", ".foot": "v1.2.3",
 	} {
-		if got := b.text(selector); !strings.Contains(strings.ReplaceAll(got, "\n", " "), want) {
+		if got := b.Text(selector); !strings.Contains(strings.ReplaceAll(got, "\n", " "), want) {
 			t.Errorf("%s says %q, not %q", selector, got, want)
 		}
 	}
-	if n := js[int](b, `document.querySelectorAll(".core").length`); n != 16 {
+	if n := browsertest.JS[int](b, `document.querySelectorAll(".core").length`); n != 16 {
 		t.Errorf("%d cores", n)
 	}
-	if got := b.text("#devices"); !strings.Contains(got, "no reply!") || !strings.Contains(got, "94.0!") || !strings.Contains(got, "81 °C!") {
+	if got := b.Text("#devices"); !strings.Contains(got, "no reply!") || !strings.Contains(got, "94.0!") || !strings.Contains(got, "81 °C!") {
 		t.Errorf("what is too much is not marked: %s", got)
 	}
 	h.while(func() { busy = 0.6 })
-	b.until(`document.querySelector("#cpu .big").innerText === "72.0%"`)
-	b.until(`[...document.querySelectorAll("#processes tbody tr")].some(r => r.innerText.includes("latecomer"))`)
+	b.Until(`document.querySelector("#cpu .big").innerText === "72.0%"`)
+	b.Until(`[...document.querySelectorAll("#processes tbody tr")].some(r => r.innerText.includes("latecomer"))`)
 	h.while(func() { busy = 0 })
-	b.until(`![...document.querySelectorAll("#processes tbody tr")].some(r => r.innerText.includes("latecomer"))`)
-	b.until(`document.querySelectorAll("#charts .uplot canvas").length === 4`)
+	b.Until(`![...document.querySelectorAll("#processes tbody tr")].some(r => r.innerText.includes("latecomer"))`)
+	b.Until(`document.querySelectorAll("#charts .uplot canvas").length === 4`)
 }
 
 // testTable sorts, filters, makes a tree, and goes by keys.
-func testTable(t *testing.T, browser context.Context) {
+func testTable(t *testing.T, browser *browsertest.Browser) {
 	h := &hypervisor{processes: 50}
 	h.set(func(s *sample.Sample) {
 		for i := range s.Processes {
@@ -87,15 +87,15 @@ func testTable(t *testing.T, browser context.Context) {
 		}
 	})
 	m := newMonitor(t, h, func(m *monitor) { m.config.Interval = 200 * time.Millisecond })
-	b := open(t, browser, m.url("/"), 1440, 900)
-	b.until(rows + `.length === 30`)
+	b := browser.Open(t, m.url("/"), desk())
+	b.Until(rows + `.length === 30`)
 	first := func(want string) {
 		t.Helper()
-		b.until(rows + `[0].cells[0].innerText === "` + want + `"`)
+		b.Until(rows + `[0].cells[0].innerText === "` + want + `"`)
 	}
 	press := func(column string) {
 		t.Helper()
-		b.do(chromedp.Click(chromedp.CSS(`#processes th[data-column="` + column + `"] button`)))
+		b.Do(chromedp.Click(chromedp.CSS(`#processes th[data-column="` + column + `"] button`)))
 	}
 	first("4009") // the busiest, the lowest PID of those
 	press("cpu")
@@ -105,69 +105,69 @@ func testTable(t *testing.T, browser context.Context) {
 	press("pid")
 	first("4049")
 	press("resident")
-	if got := js[string](b, `document.querySelector("#processes th[aria-sort]").dataset.column + " " + document.querySelector("#processes th[aria-sort]").ariaSort`); got != "resident descending" {
+	if got := browsertest.JS[string](b, `document.querySelector("#processes th[aria-sort]").dataset.column + " " + document.querySelector("#processes th[aria-sort]").ariaSort`); got != "resident descending" {
 		t.Errorf("sorted by %s", got)
 	}
 	press("pid")
-	b.do(chromedp.Click(chromedp.CSS("#processes .toggle")))
-	b.until(`[...` + rows + `].find(r => r.cells[0].innerText === "4003").previousElementSibling.cells[0].innerText === "4002"`)
-	if depth := js[string](b, `[...`+rows+`].find(r => r.cells[0].innerText === "4003").lastElementChild.style.getPropertyValue("--depth")`); depth != "2" {
+	b.Do(chromedp.Click(chromedp.CSS("#processes .toggle")))
+	b.Until(`[...` + rows + `].find(r => r.cells[0].innerText === "4003").previousElementSibling.cells[0].innerText === "4002"`)
+	if depth := browsertest.JS[string](b, `[...`+rows+`].find(r => r.cells[0].innerText === "4003").lastElementChild.style.getPropertyValue("--depth")`); depth != "2" {
 		t.Errorf("a grandchild is %s deep", depth)
 	}
-	b.do(chromedp.KeyEvent("/"))
-	b.until(`document.activeElement.type === "search"`)
-	b.act(`document.activeElement.value = ""`) // the driver's key also types
-	b.do(chromedp.KeyEvent("GUEST=db1"))
-	b.until(rows + `.length === 1`)
-	if got := b.text("#processes .count"); got != "1 of 57" {
+	b.Do(chromedp.KeyEvent("/"))
+	b.Until(`document.activeElement.type === "search"`)
+	b.Act(`document.activeElement.value = ""`) // the driver's key also types
+	b.Do(chromedp.KeyEvent("GUEST=db1"))
+	b.Until(rows + `.length === 1`)
+	if got := b.Text("#processes .count"); got != "1 of 57" {
 		t.Errorf("counts %q", got)
 	}
-	b.do(chromedp.KeyEvent(" nothing"))
-	b.until(`document.querySelector("#processes .none").innerText.includes("Nothing has")`)
-	b.act(`const i = document.querySelector("#processes input"); i.value = ""; i.dispatchEvent(new Event("input"))`)
-	b.until(rows + `.length === 30`)
-	b.do(chromedp.Click(chromedp.CSS("#processes .more")))
-	b.until(rows + `.length === 57`)
+	b.Do(chromedp.KeyEvent(" nothing"))
+	b.Until(`document.querySelector("#processes .none").innerText.includes("Nothing has")`)
+	b.Act(`const i = document.querySelector("#processes input"); i.value = ""; i.dispatchEvent(new Event("input"))`)
+	b.Until(rows + `.length === 30`)
+	b.Do(chromedp.Click(chromedp.CSS("#processes .more")))
+	b.Until(rows + `.length === 57`)
 	// The focus follows a process, wherever it goes.
-	b.act(rows + `[0].focus()`)
-	b.do(chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.ArrowDown))
-	pid := js[string](b, `document.activeElement.dataset.id`)
-	b.act(`document.querySelector('#processes .toggle').click()`)
-	b.until(`document.activeElement.dataset?.id === "` + pid + `"`)
+	b.Act(rows + `[0].focus()`)
+	b.Do(chromedp.KeyEvent(kb.ArrowDown), chromedp.KeyEvent(kb.ArrowDown))
+	pid := browsertest.JS[string](b, `document.activeElement.dataset.id`)
+	b.Act(`document.querySelector('#processes .toggle').click()`)
+	b.Until(`document.activeElement.dataset?.id === "` + pid + `"`)
 	if pid == "" {
 		t.Errorf("focus on %q", pid)
 	}
 }
 
 // testDetails opens a process and a machine, which stay as they are when these end.
-func testDetails(t *testing.T, browser context.Context) {
+func testDetails(t *testing.T, browser *browsertest.Browser) {
 	h := &hypervisor{processes: 20}
 	m := newMonitor(t, h, func(m *monitor) { m.config.Interval = 200 * time.Millisecond })
-	b := open(t, browser, m.url("/"), 1440, 900)
-	b.until(rows + `.length > 10`)
-	b.do(chromedp.Click(chromedp.CSS(`#machines tr[data-id="vm/web1"] td`)))
-	b.until(`document.querySelector("#details").open`)
-	b.until(`document.querySelectorAll("#details canvas").length === 4`)
-	if got := b.text("#details"); !strings.Contains(got, "8.0G given") || !strings.Contains(got, "tap0") || !strings.Contains(got, "qemu") {
+	b := browser.Open(t, m.url("/"), desk())
+	b.Until(rows + `.length > 10`)
+	b.Do(chromedp.Click(chromedp.CSS(`#machines tr[data-id="vm/web1"] td`)))
+	b.Until(`document.querySelector("#details").open`)
+	b.Until(`document.querySelectorAll("#details canvas").length === 4`)
+	if got := b.Text("#details"); !strings.Contains(got, "8.0G given") || !strings.Contains(got, "tap0") || !strings.Contains(got, "qemu") {
 		t.Errorf("a machine: %s", got)
 	}
-	b.picture("vm")
-	b.do(chromedp.KeyEvent(kb.Escape))
-	b.until(`!document.querySelector("#details").open`)
-	if left := js[int](b, `document.querySelectorAll("#details canvas").length`); left != 0 {
+	b.Picture("vm")
+	b.Do(chromedp.KeyEvent(kb.Escape))
+	b.Until(`!document.querySelector("#details").open`)
+	if left := browsertest.JS[int](b, `document.querySelectorAll("#details canvas").length`); left != 0 {
 		t.Errorf("%d charts stay", left)
 	}
-	b.act(`document.querySelector('#processes tr[data-id="4007"] td').click()`)
-	b.until(`document.querySelector("#details").innerText.includes("/usr/sbin/nginx")`)
+	b.Act(`document.querySelector('#processes tr[data-id="4007"] td').click()`)
+	b.Until(`document.querySelector("#details").innerText.includes("/usr/sbin/nginx")`)
 	h.set(func(s *sample.Sample) { s.Processes = s.Processes[:5] })
-	b.until(`document.querySelector("#details .note").checkVisibility()`)
-	if got := b.text("#details"); !strings.Contains(got, "has ended") || !strings.Contains(got, "/usr/sbin/nginx") {
+	b.Until(`document.querySelector("#details .note").checkVisibility()`)
+	if got := b.Text("#details"); !strings.Contains(got, "has ended") || !strings.Contains(got, "/usr/sbin/nginx") {
 		t.Errorf("after its end: %s", got)
 	}
 }
 
 // testHostile has names that a browser must take for nothing but text.
-func testHostile(t *testing.T, browser context.Context) {
+func testHostile(t *testing.T, browser *browsertest.Browser) {
 	script := `<script>document.title="owned"</script><img src=x onerror=alert(1)>"'&lt;`
 	long := strings.Repeat("A", 4096)
 	turned := "safe\u202egnp.exe\x1b[31m\x00\u2066"
@@ -190,18 +190,18 @@ func testHostile(t *testing.T, browser context.Context) {
 		m.deps.Alerts = watches(t, `rules: [{name: "<img src=x onerror=alert(2)>", of: process, value: threads, careful: 1, message: "<b>{subject}</b>"}]`)
 		m.deps.History = h.keeps(t, 5*time.Second)
 	})
-	b := open(t, browser, m.url("/"), 1440, 900)
-	b.until(rows + `.length >= 5`)
-	b.until(`document.querySelectorAll("#charts canvas").length === 4`)
-	b.until(`document.querySelectorAll("#alerts .alert").length > 0`)
+	b := browser.Open(t, m.url("/"), desk())
+	b.Until(rows + `.length >= 5`)
+	b.Until(`document.querySelectorAll("#charts canvas").length === 4`)
+	b.Until(`document.querySelectorAll("#alerts .alert").length > 0`)
 	time.Sleep(1500 * time.Millisecond) // what would run, has run by then
-	if got := b.text("h1"); !strings.Contains(got, "<script>") {
+	if got := b.Text("h1"); !strings.Contains(got, "<script>") {
 		t.Errorf("the host is called %q", got)
 	}
-	if n := js[int](b, `document.querySelectorAll("main script, main img, header img, main b b, [onerror]").length`); n != 0 {
+	if n := browsertest.JS[int](b, `document.querySelectorAll("main script, main img, header img, main b b, [onerror]").length`); n != 0 {
 		t.Errorf("%d elements were made of names", n)
 	}
-	page := js[string](b, `document.body.textContent`)
+	page := browsertest.JS[string](b, `document.body.textContent`)
 	for _, want := range []string{`safe\u202egnp.exe\x1b[31m\x00\u2066`, `<img src=x onerror=alert(1)>`, `<img src=x onerror=alert(2)>`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%q is not there as text", want)
@@ -210,43 +210,43 @@ func testHostile(t *testing.T, browser context.Context) {
 	if strings.ContainsAny(page, "\u202e\u2066\x1b") || strings.Contains(page, strings.Repeat("\u0301", 5)) {
 		t.Error("a mark that turns or piles up the text is in the page")
 	}
-	b.fits()
-	if high := js[float64](b, `Math.max(...[...`+rows+`].map(r => r.offsetHeight))`); high > 40 {
+	b.Fits()
+	if high := browsertest.JS[float64](b, `Math.max(...[...`+rows+`].map(r => r.offsetHeight))`); high > 40 {
 		t.Errorf("a row is %v pixels high", high)
 	}
 	for _, id := range []string{script, "constructor"} {
-		b.act(fmt.Sprintf(`[...document.querySelectorAll("#machines tr[data-id]")].find(r => r.dataset.id === %q).cells[0].click()`, id))
-		b.until(`document.querySelectorAll("#details canvas").length === 4`)
-		b.do(chromedp.KeyEvent(kb.Escape))
-		b.until(`!document.querySelector("#details").open`)
+		b.Act(fmt.Sprintf(`[...document.querySelectorAll("#machines tr[data-id]")].find(r => r.dataset.id === %q).cells[0].click()`, id))
+		b.Until(`document.querySelectorAll("#details canvas").length === 4`)
+		b.Do(chromedp.KeyEvent(kb.Escape))
+		b.Until(`!document.querySelector("#details").open`)
 	}
-	b.act(rows + `[0].cells[0].click()`)
-	b.until(`document.querySelector("#details").open`)
-	b.fits()
+	b.Act(rows + `[0].cells[0].click()`)
+	b.Until(`document.querySelector("#details").open`)
+	b.Fits()
 }
 
 // testReconnect ends the server under the page.
-func testReconnect(t *testing.T, browser context.Context) {
+func testReconnect(t *testing.T, browser *browsertest.Browser) {
 	h := &hypervisor{processes: 10}
 	m := newMonitor(t, h, func(m *monitor) { m.config.Interval = 200 * time.Millisecond })
-	b := open(t, browser, m.url("/"), 1440, 900)
-	b.expect("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
-	b.until(`document.body.dataset.state === "up"`)
+	b := browser.Open(t, m.url("/"), desk())
+	b.Expect("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
+	b.Until(`document.body.dataset.state === "up"`)
 	m.stop()
-	b.until(`document.body.dataset.state === "down"`)
-	if got := b.text("#state"); !strings.Contains(got, "no connection since") || !strings.Contains(got, "trying again") {
+	b.Until(`document.body.dataset.state === "down"`)
+	if got := b.Text("#state"); !strings.Contains(got, "no connection since") || !strings.Contains(got, "trying again") {
 		t.Errorf("says %q", got)
 	}
-	if n := js[int](b, rows+`.length`); n == 0 {
+	if n := browsertest.JS[int](b, rows+`.length`); n == 0 {
 		t.Error("what was seen last is gone")
 	}
 	h.set(func(s *sample.Sample) { s.Host.Name = "reborn" })
 	m.start(t)
-	b.until(`document.body.dataset.state === "up" && document.querySelector("h1").innerText === "reborn"`)
+	b.Until(`document.body.dataset.state === "up" && document.querySelector("h1").innerText === "reborn"`)
 }
 
 // testMany has 5,000 processes that all change: only what is in sight is in the page.
-func testMany(t *testing.T, browser context.Context) {
+func testMany(t *testing.T, browser *browsertest.Browser) {
 	h := &hypervisor{processes: 5000}
 	n := 0.0
 	h.set(func(s *sample.Sample) {
@@ -256,23 +256,23 @@ func testMany(t *testing.T, browser context.Context) {
 		}
 	})
 	m := newMonitor(t, h, func(m *monitor) { m.config.Interval = 500 * time.Millisecond })
-	b := open(t, browser, m.url("/"), 1440, 900)
-	b.until(rows + `.length === 30`)
-	b.do(chromedp.Click(chromedp.CSS(`#processes th[data-column="pid"] button`)))
-	b.do(chromedp.Click(chromedp.CSS("#processes .more")))
-	b.until(rows + `.length > 10`)
-	b.act(`scrollTo(0, document.querySelector("#processes table").getBoundingClientRect().top + scrollY + 2500 * 26)`)
-	b.until(`[...` + rows + `].some(r => Math.abs(r.getBoundingClientRect().top - 400) < 40)`)
-	if n := js[int](b, rows+`.length`); n > 120 {
+	b := browser.Open(t, m.url("/"), desk())
+	b.Until(rows + `.length === 30`)
+	b.Do(chromedp.Click(chromedp.CSS(`#processes th[data-column="pid"] button`)))
+	b.Do(chromedp.Click(chromedp.CSS("#processes .more")))
+	b.Until(rows + `.length > 10`)
+	b.Act(`scrollTo(0, document.querySelector("#processes table").getBoundingClientRect().top + scrollY + 2500 * 26)`)
+	b.Until(`[...` + rows + `].some(r => Math.abs(r.getBoundingClientRect().top - 400) < 40)`)
+	if n := browsertest.JS[int](b, rows+`.length`); n > 120 {
 		t.Errorf("%d rows are in the page", n)
 	}
-	pid := js[int](b, `+[...`+rows+`].find(r => r.getBoundingClientRect().top > 300).cells[0].innerText`)
+	pid := browsertest.JS[int](b, `+[...`+rows+`].find(r => r.getBoundingClientRect().top > 300).cells[0].innerText`)
 	if pid < 6000 || pid > 7000 {
 		t.Errorf("in the middle stands %d", pid)
 	}
 	// How long the page is busy with one change of all, by its own clock: far below what
 	// a person notices, whatever else this machine does.
-	busy := js[float64](b, `new Promise(done => { let worst = 0, seen = 0;
+	busy := browsertest.JS[float64](b, `new Promise(done => { let worst = 0, seen = 0;
 		const o = new PerformanceObserver(l => { for (const e of l.getEntries()) worst = Math.max(worst, e.duration) });
 		o.observe({ type: "longtask" }); setTimeout(() => done(worst), 3000) })`)
 	t.Logf("the longest task took %.0f ms", busy)

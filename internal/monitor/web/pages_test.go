@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -13,84 +12,81 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"sarn/internal/browsertest"
 	"sarn/internal/monitor/sample"
 )
 
-func testAlerts(t *testing.T, browser context.Context) {
+func testAlerts(t *testing.T, browser *browsertest.Browser) {
 	h := &hypervisor{processes: 10}
 	m := newMonitor(t, h, func(m *monitor) { m.deps.Alerts, m.config.Interval = watches(t, rules), 200*time.Millisecond })
-	b := open(t, browser, m.url("/"), 1440, 900)
-	b.until(`document.querySelector("#firing").innerText.includes("/var/lib/libvirt")`)
-	b.until(`document.querySelector("#alerts").innerText.includes("Pending")`)
-	if got := b.text("#firing"); !strings.Contains(got, "!! warning") || !strings.Contains(got, "93.9%") {
+	b := browser.Open(t, m.url("/"), desk())
+	b.Until(`document.querySelector("#firing").innerText.includes("/var/lib/libvirt")`)
+	b.Until(`document.querySelector("#alerts").innerText.includes("Pending")`)
+	if got := b.Text("#firing"); !strings.Contains(got, "!! warning") || !strings.Contains(got, "93.9%") {
 		t.Errorf("what fires: %s", got)
 	}
 	h.set(func(s *sample.Sample) { s.Filesystems = s.Filesystems[:1] })
-	b.until(`!document.querySelector("#firing").checkVisibility()`)
-	b.until(`[...document.querySelectorAll("#alerts .alert")].some(a => a.innerText.includes(" to ") && a.innerText.includes("libvirt"))`)
+	b.Until(`!document.querySelector("#firing").checkVisibility()`)
+	b.Until(`[...document.querySelectorAll("#alerts .alert")].some(a => a.innerText.includes(" to ") && a.innerText.includes("libvirt"))`)
 }
 
-func testLogin(t *testing.T, browser context.Context) {
+func testLogin(t *testing.T, browser *browsertest.Browser) {
 	token := "0123456789abcdef012345"
 	m := newMonitor(t, &hypervisor{processes: 10}, func(m *monitor) { m.config.Token = token })
-	b := open(t, browser, m.url("/"), 1000, 700)
-	b.expect("401")
-	b.picture("login")
-	b.do(chromedp.SendKeys(chromedp.CSS("#token"), "wrong"), chromedp.Click(chromedp.CSS("button")))
-	b.until(`document.querySelector("#why")?.innerText.includes("not the token")`)
-	if js[string](b, `document.activeElement.id`) != "token" {
+	b := browser.Open(t, m.url("/"), browsertest.Look{Wide: 1000, High: 700})
+	b.Expect("401")
+	b.Picture("login")
+	b.Do(chromedp.SendKeys(chromedp.CSS("#token"), "wrong"), chromedp.Click(chromedp.CSS("button")))
+	b.Until(`document.querySelector("#why")?.innerText.includes("not the token")`)
+	if browsertest.JS[string](b, `document.activeElement.id`) != "token" {
 		t.Error("the field is not ready to type into")
 	}
-	b.do(chromedp.SendKeys(chromedp.CSS("#token"), token), chromedp.Click(chromedp.CSS("button")))
-	b.until(rows + `?.length > 5`)
-	if strings.Contains(js[string](b, `document.documentElement.outerHTML + location.href + document.cookie`), token) {
+	b.Do(chromedp.SendKeys(chromedp.CSS("#token"), token), chromedp.Click(chromedp.CSS("button")))
+	b.Until(rows + `?.length > 5`)
+	if strings.Contains(browsertest.JS[string](b, `document.documentElement.outerHTML + location.href + document.cookie`), token) {
 		t.Error("the token is in the page")
 	}
 }
 
-func testPhone(t *testing.T, browser context.Context) {
+func testPhone(t *testing.T, browser *browsertest.Browser) {
 	h := &hypervisor{processes: 200, spike: time.Now().Add(-4 * time.Minute)}
 	m := newMonitor(t, h, func(m *monitor) { m.deps.History, m.deps.Alerts = h.keeps(t, 12*time.Minute), watches(t, rules) })
-	b := open(t, browser, m.url("/"), 390, 844)
-	b.until(rows + `.length === 15`)
-	b.until(`document.querySelectorAll("#charts canvas").length === 4 && document.body.dataset.charts === "live"`)
-	b.until(`document.querySelector("#firing").checkVisibility()`)
-	b.fits()
-	b.picture("phone")
-	b.do(chromedp.Click(chromedp.CSS(`.jump a[href="#processes"]`)))
-	b.until(`Math.abs(document.querySelector("#processes").getBoundingClientRect().top) < 60`)
-	b.do(chromedp.Click(chromedp.CSS(`#processes tbody tr[data-id] td`)))
-	b.until(`document.querySelector("#details").open`)
-	b.fits()
-	b.picture("phone-process")
-	b.do(chromedp.Click(chromedp.CSS("#details .close")))
-	b.clickAt(0, h.spike.Add(4*time.Second)) // a tap
-	b.until(`document.body.dataset.time === "past"`)
-	b.until(rows + `[0].innerText.includes("cc1plus")`)
-	b.fits()
-	b.do(chromedp.Click(chromedp.CSS(`#ranges button[data-value="custom"]`)))
-	b.fits()
-	if small := js[string](b, `[...document.querySelectorAll("button, a[href], select, input")].filter(e => e.checkVisibility() && e.getBoundingClientRect().height < 24 && !e.matches(".skip, .link, th button, .up")).map(e => e.outerHTML.slice(0, 80)).join("\n")`); small != "" {
+	b := browser.Open(t, m.url("/"), phone())
+	b.Until(rows + `.length === 15`)
+	b.Until(`document.querySelectorAll("#charts canvas").length === 4 && document.body.dataset.charts === "live"`)
+	b.Until(`document.querySelector("#firing").checkVisibility()`)
+	b.Fits()
+	b.Picture("phone")
+	b.Do(chromedp.Click(chromedp.CSS(`.jump a[href="#processes"]`)))
+	b.Until(`Math.abs(document.querySelector("#processes").getBoundingClientRect().top) < 60`)
+	b.Do(chromedp.Click(chromedp.CSS(`#processes tbody tr[data-id] td`)))
+	b.Until(`document.querySelector("#details").open`)
+	b.Fits()
+	b.Picture("phone-process")
+	b.Do(chromedp.Click(chromedp.CSS("#details .close")))
+	clickAt(b, 0, h.spike.Add(4*time.Second)) // a tap
+	b.Until(`document.body.dataset.time === "past"`)
+	b.Until(rows + `[0].innerText.includes("cc1plus")`)
+	b.Fits()
+	b.Do(chromedp.Click(chromedp.CSS(`#ranges button[data-value="custom"]`)))
+	b.Fits()
+	if small := browsertest.JS[string](b, `[...document.querySelectorAll("button, a[href], select, input")].filter(e => e.checkVisibility() && e.getBoundingClientRect().height < 24 && !e.matches(".skip, .link, th button, .up")).map(e => e.outerHTML.slice(0, 80)).join("\n")`); small != "" {
 		t.Errorf("too small for a finger: %s", small)
 	}
 }
 
-func testDark(t *testing.T, browser context.Context) {
+func testDark(t *testing.T, browser *browsertest.Browser) {
 	h := &hypervisor{processes: 200, spike: time.Now().Add(-4 * time.Minute)}
 	m := newMonitor(t, h, func(m *monitor) { m.deps.History, m.deps.Alerts = h.keeps(t, 12*time.Minute), watches(t, rules) })
 	for _, scheme := range []string{"host", "dark"} {
-		var before []step
-		if scheme == "dark" {
-			before = append(before, dark)
-		}
-		b := open(t, browser, m.url("/"), 1440, 1000, before...)
-		b.until(rows + `.length > 10`)
-		b.until(`document.body.dataset.charts === "live" && document.querySelector("#firing").checkVisibility()`)
-		b.until(`document.querySelector("#alerts").innerText.includes("Active")`)
-		if bad := js[string](b, contrast); bad != "" {
+		b := browser.Open(t, m.url("/"), browsertest.Look{Wide: 1440, High: 1000, Dark: scheme == "dark"})
+		b.Until(rows + `.length > 10`)
+		b.Until(`document.body.dataset.charts === "live" && document.querySelector("#firing").checkVisibility()`)
+		b.Until(`document.querySelector("#alerts").innerText.includes("Active")`)
+		if bad := browsertest.JS[string](b, contrast); bad != "" {
 			t.Errorf("%s: too little contrast (WCAG AA asks for 4.5): %s", scheme, bad)
 		}
-		b.picture(scheme)
+		b.Picture(scheme)
 	}
 }
 
@@ -150,7 +146,7 @@ func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func testHosts(t *testing.T, browser context.Context) {
+func testHosts(t *testing.T, browser *browsertest.Browser) {
 	h := &hypervisor{processes: 40}
 	one := newMonitor(t, h, nil)
 	real, _ := url.Parse(one.url(""))
@@ -175,40 +171,40 @@ func testHosts(t *testing.T, browser context.Context) {
 		}
 	}}
 	m := newMonitor(t, h, func(m *monitor) { m.config.Hosts = f })
-	b := open(t, browser, m.url("/"), 1440, 900)
-	b.until(`document.querySelectorAll("#hosts tbody tr[data-id]").length === 6`)
-	b.until(rows + `.length > 3 && document.querySelectorAll("#machines tbody tr[data-id]").length > 3`)
-	if got := b.text("#hosts"); !strings.Contains(got, "down since "+down.Format(time.TimeOnly)) && !strings.Contains(got, "down since "+down.Format(time.DateOnly)) || !strings.Contains(got, "no route to host") || !strings.Contains(got, "85.0") || !strings.Contains(got, hostile) {
+	b := browser.Open(t, m.url("/"), desk())
+	b.Until(`document.querySelectorAll("#hosts tbody tr[data-id]").length === 6`)
+	b.Until(rows + `.length > 3 && document.querySelectorAll("#machines tbody tr[data-id]").length > 3`)
+	if got := b.Text("#hosts"); !strings.Contains(got, "down since "+down.Format(time.TimeOnly)) && !strings.Contains(got, "down since "+down.Format(time.DateOnly)) || !strings.Contains(got, "no route to host") || !strings.Contains(got, "85.0") || !strings.Contains(got, hostile) {
 		t.Errorf("the list says: %s", got)
 	}
-	if got := b.text("#facts"); !strings.Contains(got, "2 of 6") {
+	if got := b.Text("#facts"); !strings.Contains(got, "2 of 6") {
 		t.Errorf("the facts are: %s", got)
 	}
-	b.fits()
-	b.picture("hosts")
-	if got := js[string](b, `[...document.querySelectorAll("#hosts a")].map(a => a.getAttribute("href")).join(" ")`); !strings.Contains(got, "/hosts/a%2F..%2Fb") {
+	b.Fits()
+	b.Picture("hosts")
+	if got := browsertest.JS[string](b, `[...document.querySelectorAll("#hosts a")].map(a => a.getAttribute("href")).join(" ")`); !strings.Contains(got, "/hosts/a%2F..%2Fb") {
 		t.Errorf("the hosts' pages: %s", got)
 	}
-	b.do(chromedp.Click(chromedp.CSS(`#hosts tr[data-id="hyper1"] td:nth-child(3)`)))
-	b.until(`location.pathname === "/hosts/hyper1" && document.body.dataset.state === "up"`)
-	b.until(rows + `.length > 10`)
-	b.do(chromedp.Click(chromedp.CSS(`a.up`)))
-	b.until(`location.pathname === "/hosts"`)
+	b.Do(chromedp.Click(chromedp.CSS(`#hosts tr[data-id="hyper1"] td:nth-child(3)`)))
+	b.Until(`location.pathname === "/hosts/hyper1" && document.body.dataset.state === "up"`)
+	b.Until(rows + `.length > 10`)
+	b.Do(chromedp.Click(chromedp.CSS(`a.up`)))
+	b.Until(`location.pathname === "/hosts"`)
 
 	t.Run("down", func(t *testing.T) {
-		b := open(t, browser, m.url("/hosts/hyper3"), 1440, 900)
-		b.expect("502", "Bad Gateway")
-		b.until(`document.body.dataset.state === "down" && document.querySelector("#problem").innerText.includes("no route to host")`)
+		b := browser.Open(t, m.url("/hosts/hyper3"), desk())
+		b.Expect("502", "Bad Gateway")
+		b.Until(`document.body.dataset.state === "down" && document.querySelector("#problem").innerText.includes("no route to host")`)
 	})
 	t.Run("this", func(t *testing.T) {
-		b := open(t, browser, m.url("/this"), 1440, 900)
-		b.until(rows + `.length > 10`)
+		b := browser.Open(t, m.url("/this"), desk())
+		b.Until(rows + `.length > 10`)
 	})
 	t.Run("phone", func(t *testing.T) {
-		b := open(t, browser, m.url("/hosts"), 390, 844)
-		b.until(`document.querySelectorAll("#hosts tbody tr[data-id]").length === 6`)
-		b.until(rows + `.length > 3`)
-		b.fits()
-		b.picture("phone-hosts")
+		b := browser.Open(t, m.url("/hosts"), phone())
+		b.Until(`document.querySelectorAll("#hosts tbody tr[data-id]").length === 6`)
+		b.Until(rows + `.length > 3`)
+		b.Fits()
+		b.Picture("phone-hosts")
 	})
 }

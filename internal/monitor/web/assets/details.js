@@ -49,7 +49,8 @@ export class Details {
     this.charts = make("div", { class: "charts" });
     const close = make("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => this.dialog.close() }, "✕");
     this.dialog.append(make("header", {}, this.title, close), this.note, this.list, this.charts);
-    this.dialog.addEventListener("close", () => this.end());
+    // It may be open again by the time that the browser tells.
+    this.dialog.addEventListener("close", () => this.dialog.open || this.end());
     this.dialog.addEventListener("click", (e) => e.target === this.dialog && this.dialog.close());
   }
 

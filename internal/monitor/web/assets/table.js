@@ -263,7 +263,7 @@ export class Table {
   }
 }
 
-const classOf = (c) => `${c.kind === "text" ? "text" : "figure"} r${c.rank ?? 0} ${c.id}`;
+const classOf = (c) => `${c.kind === "text" ? "text" : "figure"} r${c.rank ?? 0} is-${c.id}`;
 
 export function compare(a, b) {
   if (typeof a === "string" || typeof b === "string") {

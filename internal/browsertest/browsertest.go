@@ -1,0 +1,235 @@
+package browsertest
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// Step is something that a browser does.
+type Step = chromedp.Action[chromedp.Void]
+
+// Browser is a Chromium that ends with the test.
+type Browser struct{ ctx context.Context } //nolint:containedctx // it is the browser
+
+// Start starts a browser that asks nothing of the world outside.
+func Start(t *testing.T) *Browser {
+	t.Helper()
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath("chromium"), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("force-color-profile", "srgb"))
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	browser, end := chromedp.NewContext(allocator)
+	if err := chromedp.Do(browser); err != nil {
+		t.Fatalf("start chromium: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := chromedp.Cancel(browser); err != nil {
+			t.Error(err)
+		}
+		end()
+		stop()
+	})
+	return &Browser{browser}
+}
+
+// Look is how large a window is, in pixels; below 500 it is a phone. And whether who
+// looks likes it dark.
+type Look struct {
+	Wide, High int64
+	Dark       bool
+}
+
+// Tab is a page in the browser, with what went wrong in it.
+type Tab struct {
+	*testing.T
+	ctx    context.Context //nolint:containedctx // it is the tab
+	origin string
+	wide   int64
+
+	mu       sync.Mutex
+	wrong    []string
+	expected []string // parts of what may go wrong
+}
+
+// Open opens a tab at an address. The test fails if anything goes wrong in it: errors,
+// dialogs, requests to elsewhere.
+func (br *Browser) Open(t *testing.T, address string, look Look) *Tab {
+	t.Helper()
+	ctx, stop := chromedp.NewContext(br.ctx)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &Tab{T: t, ctx: ctx, wide: look.Wide, origin: u.Scheme + "://" + u.Host, expected: []string{"/history"}} // 404 where none is kept
+	if err := chromedp.Listen(ctx, b.heard); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, w := range b.wrong {
+			if !slices.ContainsFunc(b.expected, func(part string) bool { return strings.Contains(w, part) }) {
+				t.Error(w)
+			}
+		}
+		cancel()
+		stop()
+	})
+	command(b, network.Enable, network.EnableParams{})
+	command(b, cdplog.Enable, cdp.Empty{})
+	command(b, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "UTC"})
+	if look.Dark {
+		command(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}},
+		})
+	}
+	size := chromedp.EmulateViewport(look.Wide, look.High)
+	if look.Wide < 500 {
+		size = chromedp.EmulateViewport(look.Wide, look.High, chromedp.EmulateMobile, chromedp.EmulateTouch)
+	}
+	b.Do(size, chromedp.Navigate(address))
+	return b
+}
+
+// command is one of the protocol's.
+func command[P, R any](b *Tab, c cdp.Command[P, R], params P) R {
+	b.Helper()
+	r, err := chromedp.Call(b.ctx, c, params)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return r
+}
+
+// heard keeps what must not happen: errors, dialogs, requests to elsewhere.
+func (b *Tab) heard(event any) {
+	switch e := event.(type) {
+	case *runtime.EventExceptionThrown:
+		b.blame("exception: " + describe(e.ExceptionDetails))
+	case *runtime.EventConsoleAPICalled:
+		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning || e.Type == runtime.ConsoleAPICalledTypeAssert {
+			var words []string
+			for _, a := range e.Args {
+				words = append(words, string(a.Value)+a.Description)
+			}
+			b.blame("console: " + strings.Join(words, " "))
+		}
+	case *cdplog.EventEntryAdded:
+		if e.Entry.Level == cdplog.EntryLevelError || e.Entry.Level == cdplog.EntryLevelWarning {
+			b.blame("log: " + e.Entry.Text + " " + e.Entry.URL)
+		}
+	case *page.EventJavascriptDialogOpening:
+		b.blame("a name opened a dialog: " + e.Message)
+	case *network.EventRequestWillBeSent:
+		if !strings.HasPrefix(e.Request.URL, b.origin+"/") && !strings.HasPrefix(e.Request.URL, "data:") { // data: are the browser's own icons
+			b.blame("asked elsewhere: " + e.Request.URL)
+		}
+	}
+}
+
+func describe(e *runtime.ExceptionDetails) string {
+	if e.Exception != nil {
+		return e.Text + " " + e.Exception.Description
+	}
+	return e.Text
+}
+
+func (b *Tab) blame(words string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.wrong = append(b.wrong, words)
+}
+
+// Expect lets go wrong what has one of these parts in its words.
+func (b *Tab) Expect(parts ...string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.expected = append(b.expected, parts...)
+}
+
+// Do runs steps.
+func (b *Tab) Do(steps ...Step) {
+	b.Helper()
+	if err := chromedp.Do(b.ctx, steps...); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// JS is the value of an expression, which may be a promise.
+func JS[T any](b *Tab, expression string) T {
+	b.Helper()
+	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+// Act runs statements.
+func (b *Tab) Act(statements string) {
+	b.Helper()
+	JS[bool](b, "(() => { "+statements+"; return true })()")
+}
+
+// Until waits for an expression to be true, on this page or one that comes after it.
+func (b *Tab) Until(expression string) {
+	b.Helper()
+	var err error
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		var yes bool
+		if yes, err = chromedp.Run(b.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")")); yes && err == nil {
+			return
+		}
+	}
+	b.Fatalf("never true: %s\n%v\nthe page says:\n%s", expression, err, JS[string](b, "document.body.innerText.slice(0, 3000)"))
+}
+
+// Text is what an element says.
+func (b *Tab) Text(selector string) string {
+	b.Helper()
+	return JS[string](b, fmt.Sprintf("document.querySelector(%q).innerText", selector))
+}
+
+// Picture keeps a screenshot where SARN_SCREENSHOTS says: that is how docs/img is made.
+func (b *Tab) Picture(name string) {
+	b.Helper()
+	dir := os.Getenv("SARN_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "monitor-"+name+".png"), png, 0o644); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// Fits fails if a page scrolls sideways.
+func (b *Tab) Fits() {
+	b.Helper()
+	over := JS[string](b, fmt.Sprintf(`[...document.querySelectorAll("html, header, main, nav, section, figure, table, h1, h2, p, li, dialog, dl, button, input")].filter(e => e.checkVisibility() && !e.matches(".sr, .skip") &&
+		Math.max(e.getBoundingClientRect().right, e.matches("html") ? e.scrollWidth : 0) > %d + 1).map(e => e.tagName + "." + e.className + "#" + e.id).slice(0, 8).join(" ")`, b.wide))
+	if over != "" {
+		b.Errorf("wider than the screen: %s", over)
+	}
+}
