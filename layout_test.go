@@ -60,7 +60,6 @@ var mayImport = map[string][]string{
 	"internal/monitor/remote":  {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
 	"internal/monitor/fleet":   {"internal/monitor/remote", "internal/monitor/sample", "internal/problem", "internal/strict"},
 
-
 	"internal/daemon":  {},
 	"internal/graph":   {},
 	"internal/problem": {},
