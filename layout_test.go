@@ -56,7 +56,6 @@ var mayImport = map[string][]string{
 	"internal/monitor/alert":   {"internal/monitor/sample", "internal/problem", "internal/strict"},
 	"internal/monitor/term":    {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
 	"internal/monitor/serve":   {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
-	"internal/monitor/web":     {},
 	"internal/monitor/remote":  {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
 	"internal/monitor/fleet":   {"internal/monitor/remote", "internal/monitor/sample", "internal/problem", "internal/strict"},
 
