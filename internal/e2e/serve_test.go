@@ -45,8 +45,14 @@ func watch(t *testing.T, args ...string) *watcher {
 // watchAs starts it by another program, which makes it somebody else.
 func watchAs(t *testing.T, by []string, args ...string) *watcher {
 	t.Helper()
+	return start(t, slices.Concat(by, []string{program, "monitor", "serve", "--listen", "127.0.0.1:0"}, args)...)
+}
+
+// start starts a program with a monitor in it and waits until that answers.
+func start(t *testing.T, argv ...string) *watcher {
+	t.Helper()
 	w := &watcher{fabric: fabric{T: t}}
-	w.cmd = bounded(t, slices.Concat(by, []string{program, "monitor", "serve", "--listen", "127.0.0.1:0"}, args)...)
+	w.cmd = bounded(t, argv...)
 	out, err := w.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -364,7 +370,9 @@ func TestMonitorServeManyViewers(t *testing.T) {
 	if n := w.metric("sarn_monitor_viewers"); n != most {
 		t.Errorf("%v look on", n)
 	}
-	if now, highest := w.resident(); highest > 200<<20 {
-		t.Errorf("%d KiB are resident, %d at the most", now>>10, highest>>10)
+	now, highest := w.resident()
+	t.Logf("%d KiB are resident, %d at the most", now>>10, highest>>10)
+	if highest > 200<<20 {
+		t.Error("that is too much")
 	}
 }

@@ -71,7 +71,7 @@ func (s *Server) known(host string) bool {
 		name = host
 	}
 	name = strings.ToLower(strings.TrimSuffix(strings.Trim(name, "[]"), "."))
-	same := func(n string) bool { return strings.EqualFold(n, name) }
+	same := func(n string) bool { return n != "" && strings.EqualFold(n, name) }
 	if loopback(name) || slices.ContainsFunc(s.config.Names, same) || slices.ContainsFunc(s.names, same) {
 		return true
 	}

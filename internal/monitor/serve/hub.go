@@ -82,30 +82,33 @@ func (h *hub) event(name string, number uint64, value func() any) *event {
 // gzipHeader begins a stream of RFC 1952, which the packed forms of events go on with.
 const gzipHeader = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
-// packer compresses. What it works with is a megabyte, so it is used again.
-type packer struct{ writers sync.Pool }
+// packer compresses, with one set of tables for all.
+type packer struct {
+	mu  sync.Mutex
+	to  *flate.Writer
+	out bytes.Buffer
+}
 
 // pack compresses data to blocks that refer to nothing before them and end on a byte, so
 // that they can stand in any stream: one compression serves all viewers.
 func (p *packer) pack(data []byte) []byte {
-	var out bytes.Buffer
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.out.Reset()
 	var err error
-	w, used := p.writers.Get().(*flate.Writer)
-	if used {
-		w.Reset(&out)
+	if p.to == nil {
+		p.to, err = flate.NewWriter(&p.out, flate.BestSpeed)
 	} else {
-		w, err = flate.NewWriter(&out, flate.BestSpeed)
+		p.to.Reset(&p.out)
 	}
 	if err == nil {
-		_, err = w.Write(data)
+		_, err = p.to.Write(data)
 	}
 	if err == nil {
-		err = w.Flush()
+		err = p.to.Flush()
 	}
 	if err != nil { // a buffer takes everything
 		panic(err)
 	}
-	w.Reset(nil)
-	p.writers.Put(w)
-	return out.Bytes()
+	return bytes.Clone(p.out.Bytes())
 }

@@ -27,7 +27,11 @@ func (s *Server) listen(ctx context.Context) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", s.config.Listen, err)
 	}
-	l = netutil.LimitListener(l, s.config.Viewers+spare)
+	most := s.config.Viewers + spare
+	if s.config.Hosts != nil { // whose streams are bounded by themselves
+		most += s.config.Viewers
+	}
+	l = netutil.LimitListener(l, most)
 	if conf == nil {
 		return l, nil
 	}

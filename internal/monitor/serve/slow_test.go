@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -170,12 +169,25 @@ func TestPackedStream(t *testing.T) {
 func TestEncodedOnce(t *testing.T) {
 	n := 0
 	e := newHub().event("x", 1, func() any { n++; return n })
+	packed, plain := e.packed(), e.plain()
 	for range 3 {
-		if got := fmt.Sprintf("%s", e.plain()); got != "event: x\nid: 1\ndata: 1\n\n" {
+		if got := string(e.plain()); got != "event: x\nid: 1\ndata: 1\n\n" {
 			t.Errorf("got %q", got)
 		}
-		if &e.packed()[0] != &e.packed()[0] || &e.plain()[0] != &e.plain()[0] {
+		if &e.packed()[0] != &packed[0] || &e.plain()[0] != &plain[0] {
 			t.Error("made twice")
 		}
+	}
+}
+
+// TestHeadOfAStream takes no place.
+func TestHeadOfAStream(t *testing.T) {
+	s := serving(t, Config{Viewers: 1}, &machine{})
+	for range 3 {
+		a, err := http.Head("http://" + s.Address() + "/api/v1/stream")
+		if err != nil || a.StatusCode != http.StatusOK {
+			t.Fatal(a, err)
+		}
+		a.Body.Close()
 	}
 }

@@ -25,10 +25,10 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.hub.viewers.Add(-1)
-	if !s.seen(r) {
+	if !s.seen(r) || r.Method == http.MethodHead {
 		return
 	}
-	v := newViewer(w, r, &s.hub.packer, s.patience)
+	v := s.newViewer(w, r)
 	defer v.quiet.Stop()
 	at := s.hub.latest.Load()
 	for ok := v.send(at.whole) && v.tell(at.alerts); ok; {
@@ -56,16 +56,14 @@ type viewer struct {
 	w        http.ResponseWriter
 	to       *http.ResponseController
 	patience time.Duration
-	packed   bool
 	packer   *packer
+	packed   bool   // what it takes
 	told     []byte // the alerts that were sent last
 	quiet    *time.Timer
 }
 
-func newViewer(w http.ResponseWriter, r *http.Request, p *packer, patience time.Duration) *viewer {
-	v := &viewer{
-		w: w, patience: patience, to: http.NewResponseController(w), packed: takesGzip(r), packer: p, quiet: time.NewTimer(beat),
-	}
+func (s *Server) newViewer(w http.ResponseWriter, r *http.Request) *viewer {
+	v := &viewer{w: w, patience: s.patience, packer: &s.hub.packer, to: http.NewResponseController(w), packed: takesGzip(r), quiet: time.NewTimer(beat)}
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold events back

@@ -1,0 +1,102 @@
+package e2e
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestAgentMonitor: an agent serves its machine's monitor to admins, by the certificates
+// that it has for its controller, whether that answers or not.
+func TestAgentMonitor(t *testing.T) {
+	dir := t.TempDir()
+	sarn := func(args ...string) {
+		t.Helper()
+		if out, err := bounded(t, append([]string{program}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v %s", args, err, out)
+		}
+	}
+	file := func(name string) string { return filepath.Join(dir, "pki", name) }
+	sarn("pki", "init", file(""))
+	sarn("pki", "issue", "--dir", file(""), "--node", "host1", "--address", "127.0.0.1")
+	sarn("pki", "issue", "--dir", file(""), "--node", "host2")
+	sarn("pki", "issue", "--dir", file(""), "--admin", "ann")
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	agent := []string{program, "agent", "--node", "host1", "--server", "https://127.0.0.1:1", "--netns-dir", dir + "/netns",
+		"--tls-ca", file("ca.crt"), "--tls-cert", file("node-host1.crt"), "--tls-key", file("node-host1.key"), "--monitor-state", dir + "/state"}
+	// A port that somebody has is no reason for the agent to end.
+	time.AfterFunc(500*time.Millisecond, func() { taken.Close() })
+	w := start(t, append(agent, "--monitor", taken.Addr().String())...)
+	if log := w.logged(); !strings.Contains(log, "the agent goes on") || strings.Count(log, "the monitor does not run") != 1 {
+		t.Errorf("of the port that was taken: %s", log)
+	}
+	pem, err := os.ReadFile(file("ca.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust := x509.NewCertPool()
+	trust.AppendCertsFromPEM(pem)
+	for who, want := range map[string]struct {
+		status int
+		words  string
+	}{
+		"admin-ann":  {http.StatusOK, `"processes":`},
+		"node-host2": {http.StatusForbidden, "a node's certificate is for its agent"},
+		"":           {http.StatusUnauthorized, "a client's certificate is needed"},
+	} {
+		// By the node's name too, which is how a fleet asks.
+		conf := &tls.Config{RootCAs: trust, ServerName: "host1"}
+		if who != "" {
+			pair, err := tls.LoadX509KeyPair(file(who+".crt"), file(who+".key"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			conf.Certificates = []tls.Certificate{pair}
+		}
+		c := &http.Client{Transport: &http.Transport{TLSClientConfig: conf}}
+		a, err := c.Get("https://" + strings.TrimPrefix(w.at, "http://") + "/api/v1/sample")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(a.Body)
+		a.Body.Close()
+		c.CloseIdleConnections()
+		if a.StatusCode != want.status || !strings.Contains(string(body), want.words) {
+			t.Errorf("%q: %s %.200s, want %+v", who, a.Status, body, want)
+		}
+	}
+	w.stop()
+
+	// What is wrong with the alerts is no reason either; without certificates it is for
+	// this machine alone.
+	bad := filepath.Join(dir, "alerts.yaml")
+	if err := os.WriteFile(bad, []byte("rules: [{name: x}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(time.Second, func() {
+		os.WriteFile(bad, []byte("rules:\n- {name: many, of: process, value: count, careful: 1}\n"), 0o600)
+	})
+	w = start(t, program, "agent", "--node", "host1", "--server", "http://127.0.0.1:1", "--netns-dir", dir+"/netns", "--monitor", "127.0.0.1:0",
+		"--monitor-alerts", bad, "--monitor-state", dir+"/state")
+	if log := w.logged(); !strings.Contains(log, "alerts.yaml:1") {
+		t.Errorf("of the alerts: %s", log)
+	}
+	var alerts struct{ Rules int }
+	if w.get("/api/v1/alerts", &alerts); alerts.Rules != 1 {
+		t.Errorf("got %+v", alerts)
+	}
+	out, err := bounded(t, program, "agent", "--node", "host1", "--monitor", "10.0.0.1:61208").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "--monitor: 10.0.0.1:61208 can be reached") {
+		t.Errorf("without certificates: %v %s", err, out)
+	}
+}
