@@ -39,7 +39,9 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	program, runDir = filepath.Join(dir, "sarn"), filepath.Join(dir, "run")
-	if out, err := exec.Command("go", "build", "-o", program, "sarn/cmd/sarn").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", program, "sarn/cmd/sarn")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as make build does
+	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build sarn: %v\n%s", err, out)
 		return 1
 	}

@@ -100,7 +100,7 @@ func sleepers(t testing.TB, n int) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for end := time.Now().Add(10 * time.Second); commands(pass(t, c), "sleep 1000") < n; { // forked, and not all run yet
+	for end := time.Now().Add(30 * time.Second); commands(pass(t, c), "sleep 1000") < n; { // forked, and not all run yet
 		if time.Now().After(end) {
 			t.Fatalf("%d processes do not start", n)
 		}
@@ -126,30 +126,35 @@ func cpuTime(who int) time.Duration {
 
 func TestPassAllocatesNothingForAProcess(t *testing.T) {
 	netnstest.Run(t, func(t *testing.T) {
-		allocations := func() float64 {
-			c := newCollector(t, Config{})
-			for range 2 * rarely { // until all names are known
-				pass(t, c)
-			}
-			// What each pass does for a few processes, for all of them.
-			again := testing.AllocsPerRun(3, func() {
-				for _, p := range c.processes {
-					c.identify(p)
-				}
-			})
-			if again > 20 {
-				t.Errorf("looking again at %d processes allocates %.0f times", len(c.processes), again)
-			}
-			return testing.AllocsPerRun(rarely, func() { pass(t, c) })
-		}
-		few := allocations()
+		few := map[Reader]float64{BPF: allocations(t, BPF), Files: allocations(t, Files)}
 		sleepers(t, 500)
-		many := allocations()
-		t.Logf("allocations of a pass: %.0f with few processes, %.0f with 500 more", few, many)
-		if many > few+50 { // a few are the goroutines', which ask as often as they can
-			t.Errorf("a pass allocates %.0f times with 500 processes more, and %.0f without", many, few)
+		for reader, few := range few {
+			many := allocations(t, reader)
+			t.Logf("allocations of a pass by %s: %.0f with few processes, %.0f with 500 more", reader, few, many)
+			if many > few+50 { // a few are the goroutines', which ask as often as they can
+				t.Errorf("a pass by %s allocates %.0f times with 500 processes more, and %.0f without", reader, many, few)
+			}
 		}
 	})
+}
+
+// allocations are those of a pass, once all names are known.
+func allocations(t *testing.T, reader Reader) float64 {
+	t.Helper()
+	c := newCollector(t, Config{Reader: reader})
+	for range 2 * rarely {
+		pass(t, c)
+	}
+	// What each pass does for a few processes, for all of them.
+	again := testing.AllocsPerRun(3, func() {
+		for _, p := range c.processes {
+			c.identify(p)
+		}
+	})
+	if again > 20 {
+		t.Errorf("looking again at %d processes allocates %.0f times", len(c.processes), again)
+	}
+	return testing.AllocsPerRun(rarely, func() { pass(t, c) })
 }
 
 // A pass by BPF takes a fraction of what a refresh of top does, and by files no more.

@@ -2,6 +2,7 @@ package collect
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -85,7 +86,7 @@ func TestFewDescriptors(t *testing.T) {
 	netnstest.Run(t, func(t *testing.T) {
 		sleepers(t, 100)
 		for _, most := range []int{0, 20, -1} {
-			c, err := New(Config{Descriptors: most})
+			c, err := New(Config{Descriptors: most, Reader: Files})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -138,7 +139,7 @@ func TestHungMount(t *testing.T) {
 			return slices.ContainsFunc(s.Filesystems, func(f sample.Filesystem) bool { return f.Mount == dir && f.Stale })
 		}
 		var s *sample.Sample
-		for end := time.Now().Add(10 * time.Second); s == nil || !stale(s) || !has(s, "/run"); {
+		for end := time.Now().Add(30 * time.Second); s == nil || !stale(s) || !has(s, "/run"); {
 			if time.Now().After(end) {
 				t.Fatalf("not seen as stale beside those that answer: %+v", s.Filesystems)
 			}
@@ -256,6 +257,57 @@ func TestNumberOfAnother(t *testing.T) {
 		write("5/stat", statLine("5", "one", 1000, 100))
 		write("5/cmdline", "one")
 	}
+}
+
+// The same on a real kernel, which is told what number to give next.
+func TestNumberOfAnotherForReal(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		readers(t, func(t *testing.T, conf Config) {
+			c := newCollector(t, conf)
+			first := start(t, "sh", "-c", "while :; do :; done")
+			pid := first.Process.Pid
+			for mustHave(t, pass(t, c), pid).CPUTime < 0.05 { //nolint:revive // until it has used some
+			}
+			before := *mustHave(t, pass(t, c), pid)
+			_ = first.Process.Kill()
+			_ = first.Wait()
+			again := startAs(t, pid)
+			p := mustHave(t, pass(t, c), again)
+			if p.Command != "sleep 1001" || p.Name != "sleep" || p.CPU > 0.9 || !p.Start.After(before.Start) || p.CPUTime > before.CPUTime {
+				t.Errorf("%+v after %+v", p, before)
+			}
+		})
+	})
+}
+
+// startAs starts a process with that number. Threads take numbers too, so it may take some
+// attempts.
+func startAs(t *testing.T, pid int) int {
+	t.Helper()
+	for range 1000 {
+		if err := os.WriteFile("/proc/sys/kernel/ns_last_pid", []byte(itoa(pid-1)), 0); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("sleep", "1001")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if cmd.Process.Pid == pid {
+			t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+			for name := ""; name != "sleep\n"; { // it has forked, and may not run it yet
+				b, err := os.ReadFile("/proc/" + itoa(pid) + "/comm")
+				if err != nil {
+					t.Fatal(err)
+				}
+				name = string(b)
+			}
+			return pid
+		}
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}
+	t.Fatalf("no process gets number %d", pid)
+	return 0
 }
 
 func TestCPUsComeAndGo(t *testing.T) {

@@ -120,7 +120,7 @@ func TestGuestUnderLoad(t *testing.T) {
 
 func await(t *testing.T, c *Collector, ok func(*sample.Sample) bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		s := pass(t, c)
 		if ok(s) {
 			return

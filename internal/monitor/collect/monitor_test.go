@@ -105,7 +105,7 @@ func TestMonitorsThatLie(t *testing.T) {
 		}
 		pretend(t, "nobody", filepath.Join(dir, "not-there"))
 		c := newCollector(t, Config{})
-		for end := time.Now().Add(10 * time.Second); c.monitors == nil || !c.monitors.askedAll(len(servers)+1); time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(30 * time.Second); c.monitors == nil || !c.monitors.askedAll(len(servers)+1); time.Sleep(20 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatal("not all have been asked")
 			}

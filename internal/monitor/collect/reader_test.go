@@ -223,7 +223,7 @@ func motley(t *testing.T) map[int]string {
 		add(helper(t, kind).pid, state)
 	}
 	c := newCollector(t, Config{Reader: Files})
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		s, settled := pass(t, c), true
 		for pid, state := range states {
 			settled = settled && mustHave(t, s, pid).State == state

@@ -136,6 +136,9 @@ func (c *Collector) updateNet(p *process, now traffic) {
 	if c.bpf.noSockets != nil {
 		return
 	}
+	if now == (traffic{}) { // the kernel may be too busy with it to say, before 6.2
+		now = p.net
+	}
 	p.netRate = ioRates{c.per(p.net.rx, now.rx), c.per(p.net.tx, now.tx)}
 	p.net = now
 }

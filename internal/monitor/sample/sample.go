@@ -182,8 +182,9 @@ type Process struct {
 
 	ReadBytes  float64 `json:"read_bytes"`
 	WriteBytes float64 `json:"write_bytes"`
-	RxBytes    float64 `json:"rx_bytes"`
-	TxBytes    float64 `json:"tx_bytes"`
+	// RxBytes and TxBytes are data of IP sockets, without headers.
+	RxBytes float64 `json:"rx_bytes"`
+	TxBytes float64 `json:"tx_bytes"`
 
 	// Machine is the VM or container that it belongs to, by Machine.ID.
 	Machine string `json:"machine,omitempty"`
