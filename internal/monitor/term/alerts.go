@@ -38,11 +38,15 @@ func (v *view) worst() (worst *alert.Alert, more int) {
 		}
 		return worst, more
 	}
-	at := v.past.cursor()
+	from := v.past.cursor()
+	to := from
+	if r := v.past.record; r != nil && r.Peak != nil && !v.past.noPicture() {
+		from, to = r.Time, r.Time.Add(time.Duration(r.Step*float64(time.Second)))
+	}
 	for _, all := range v.alerts.lists() {
 		for i := range all {
 			a := &all[i]
-			if !a.Fired.IsZero() && !a.Fired.After(at) && (a.Ended.IsZero() || a.Ended.After(at)) {
+			if !a.Fired.IsZero() && !a.Fired.After(to) && (a.Ended.IsZero() || a.Ended.After(from)) {
 				take(a)
 			}
 		}

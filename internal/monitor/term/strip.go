@@ -120,6 +120,9 @@ func (v *view) stripTimes(y, at int) {
 	for i := range w.n {
 		if i%apart == 0 && i+apart-2 < w.n {
 			v.b = w.at(i).Local().AppendFormat(append(v.b[:0], '|'), layout)
+			if at >= i && at <= i+len(v.b) {
+				continue // its time is in the first line
+			}
 			v.g.bytes(stripLabel+i, y, len(v.b), v.b, dim)
 			v.b = v.b[:0]
 		}
