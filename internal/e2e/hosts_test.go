@@ -258,8 +258,32 @@ func TestServeHosts(t *testing.T) {
 	})
 }
 
+// keeps runs a daemon in a machine of the lab until the test ends.
+func (f fabric) keeps(member, line string) {
+	f.Helper()
+	file := filepath.Join(f.TempDir(), "pid")
+	ended := f.background(member, "echo $$ >"+file+"; exec "+line)
+	f.Cleanup(func() {
+		var pid int
+		text, _ := os.ReadFile(file)
+		fmt.Sscan(string(text), &pid) //nolint:errcheck // then pid is 0
+		if pid > 1 {
+			syscall.Kill(pid, syscall.SIGTERM) //nolint:errcheck // ended says what it said
+		}
+		if said := ended(); f.Failed() {
+			f.Logf("%s said:\n%s", line, said)
+		}
+	})
+}
+
+// certificates are flags with those that somebody has.
+func certificates(dir, who string) string {
+	return fmt.Sprintf("--tls-ca %[1]s/ca.crt --tls-cert %[1]s/%[2]s.crt --tls-key %[1]s/%[2]s.key", dir, who)
+}
+
 // TestBrowseNodes finds the nodes of a controller and asks them over mutual TLS: who has
-// no certificate, or an agent's, is told so.
+// no certificate, or an agent's, is told so. The certificates are those of flags or of
+// the context.
 func TestBrowseNodes(t *testing.T) {
 	f := up(t, "two-hosts.yaml")
 	dir := filepath.Join(t.TempDir(), "pki")
@@ -267,21 +291,10 @@ func TestBrowseNodes(t *testing.T) {
 	f.sarn("pki", "issue", "--dir", dir, "--admin", "ann")
 	for _, node := range []string{"host1", "host2"} {
 		f.sarn("pki", "issue", "--dir", dir, "--node", node)
-		ended := f.background(node, fmt.Sprintf("echo $$ >%[1]s/%[2]s.pid; exec %[3]s monitor serve --no-history --listen 0.0.0.0:61208 --tls-ca %[1]s/ca.crt --tls-cert %[1]s/node-%[2]s.crt --tls-key %[1]s/node-%[2]s.key", dir, node, program))
-		t.Cleanup(func() {
-			var pid int
-			text, _ := os.ReadFile(filepath.Join(dir, node+".pid"))
-			fmt.Sscan(string(text), &pid) //nolint:errcheck // then pid is 0
-			if pid > 1 {
-				syscall.Kill(pid, syscall.SIGTERM) //nolint:errcheck // ended says what it said
-			}
-			if said := ended(); t.Failed() {
-				t.Logf("%s said:\n%s", node, said)
-			}
-		})
+		f.keeps(node, program+" monitor serve --no-history --listen 0.0.0.0:61208 "+certificates(dir, "node-"+node))
 	}
-	browse := func(flags string) map[string]fleet.Status {
-		out := f.sh("router", fmt.Sprintf("%s --lab %s %s top --browse --nodes --once -o json 2>&1", program, f.name, flags))
+	browse := func(where string) map[string]fleet.Status {
+		out := f.sh("router", where+" top --browse --nodes --once -o json 2>&1")
 		var list []fleet.Status
 		if err := json.Unmarshal([]byte(out), &list); err != nil {
 			t.Fatalf("%v: %s", err, out)
@@ -292,22 +305,39 @@ func TestBrowseNodes(t *testing.T) {
 		}
 		return hosts
 	}
-	certs := func(who string) string {
-		return fmt.Sprintf("--tls-ca %[1]s/ca.crt --tls-cert %[1]s/%[2]s.crt --tls-key %[1]s/%[2]s.key", dir, who)
-	}
+	inLab := program + " --lab " + f.name + " "
 	var hosts map[string]fleet.Status
 	f.eventually("both hosts are up", func() bool {
-		hosts = browse(certs("admin-ann"))
+		hosts = browse(inLab + certificates(dir, "admin-ann"))
 		return hosts["host1"].State == "up" && hosts["host2"].State == "up"
 	})
 	if h := hosts["router"]; h.State != "down" || !strings.Contains(h.Error, "nobody listens") {
 		t.Errorf("the router, which has no monitor, is %+v", h)
 	}
 	for flags, want := range map[string]string{
-		certs("node-host2"): "for its agent", "--tls-ca " + dir + "/ca.crt": "wants a", "": "none of this system's authorities",
+		certificates(dir, "node-host2"): "for its agent", "--tls-ca " + dir + "/ca.crt": "wants a", "": "none of this system's authorities",
 	} {
-		if h := browse(flags)["host1"]; h.State != "down" || !strings.Contains(h.Error, want) {
+		if h := browse(inLab + flags)["host1"]; h.State != "down" || !strings.Contains(h.Error, want) {
 			t.Errorf("with %q host1 is %+v; not %q", flags, h, want)
 		}
 	}
+
+	// A controller that is asked over mutual TLS itself, by a context.
+	f.sarn("pki", "issue", "--dir", dir, "--server", "controller", "--address", "192.168.56.101")
+	f.keeps("router", fmt.Sprintf("%[1]s server --data-dir %[2]s/data --listen unix://%[2]s/api.sock --listen 192.168.56.101:7470 %[3]s", program, dir, certificates(dir, "server-controller")))
+	f.eventually("the controller answers", func() bool {
+		return bounded(t, program, "--server", "unix://"+dir+"/api.sock", "node", "create", "host2", "--role", "host", "--address", "192.168.56.104", "--interface", "enp0s8").Run() == nil
+	})
+	inContext := "env XDG_CONFIG_HOME=" + dir + " " + program + " "
+	f.sh("router", inContext+"context create prod --server https://192.168.56.101:7470 "+certificates(dir, "admin-ann")+" && "+inContext+"context use prod")
+	if hosts := browse(inContext); len(hosts) != 1 || hosts["host2"].State != "up" {
+		t.Errorf("with the context's certificates: %+v", hosts)
+	}
+
+	all := quiet(t, "--lab", f.name, "--nodes")
+	f.eventually("a monitor serves the nodes", func() bool {
+		var list []fleet.Status
+		all.get("/api/v1/hosts", &list)
+		return len(list) == 3 && list[0].Name == "host1" && list[0].Address == "192.168.56.103:61208"
+	})
 }
