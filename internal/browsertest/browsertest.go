@@ -1,8 +1,12 @@
 package browsertest
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"image"
+	"image/draw"
+	"image/png"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -215,13 +219,36 @@ func (b *Tab) Picture(name string) {
 	if dir == "" {
 		return
 	}
-	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	raw, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "monitor-"+name+".png"), png, 0o644); err != nil {
+	small, err := smaller(raw)
+	if err != nil {
 		b.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "monitor-"+name+".png"), small, 0o644); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// smaller rounds colours by what nobody sees, so that a picture packs well.
+func smaller(raw []byte) ([]byte, error) {
+	img, err := png.Decode(bytes.NewReader(raw))
+	if err != nil {
+		return nil, fmt.Errorf("read the screenshot: %w", err)
+	}
+	out := image.NewRGBA(img.Bounds())
+	draw.Draw(out, out.Bounds(), img, image.Point{}, draw.Src)
+	for i, v := range out.Pix {
+		out.Pix[i] = uint8(min((int(v)+4)/8*8, 255))
+	}
+	var b bytes.Buffer
+	best := png.Encoder{CompressionLevel: png.BestCompression}
+	if err := best.Encode(&b, out); err != nil {
+		return nil, fmt.Errorf("write the screenshot: %w", err)
+	}
+	return b.Bytes(), nil
 }
 
 // Fits fails if a page scrolls sideways.

@@ -70,7 +70,7 @@ func TestPages(t *testing.T) {
 	b.Do(chromedp.SendKeys(chromedp.CSS("#processes input"), strconv.Itoa(oddPID)))
 	b.Until(row(oddPID) + `?.innerText.includes("<img src=x onerror=alert(1)>")`)
 
-	b.Until(`document.querySelectorAll("#ranges button:not(:disabled)").length === 7`)
+	b.Until(`document.querySelector("#ranges").checkVisibility()`)
 	b.Until(`document.querySelector("#charts .area").ariaLabel.includes("%")`)
 	time.Sleep(3 * time.Second) // so that there is a time before
 	b.Act(`location.hash = "at=" + new Date(Date.now() - 2000).toISOString()`)
@@ -106,6 +106,6 @@ func TestPages(t *testing.T) {
 		b.Until(`location.pathname === "/hosts/alpha" && document.body.dataset.state === "up"`)
 		b.Until(row(loadPID))
 		b.Until(`document.querySelector("#firing").innerText.includes("spinner")`)
-		b.Until(`document.querySelectorAll("#ranges button:not(:disabled)").length === 7`) // its history, by way of this one
+		b.Until(`document.querySelector("#ranges").checkVisibility()`) // its history, by way of this one
 	})
 }

@@ -79,7 +79,6 @@ func packed(text []byte) []byte {
 func (a *assets) serve(w http.ResponseWriter, r *http.Request) {
 	file, ok := a.files[r.PathValue("file")]
 	if !ok || "/static/"+r.PathValue("hash") != a.prefix {
-		// An old page after an upgrade: it loads itself again when its stream breaks.
 		http.Error(w, "there is no such file in this version", http.StatusNotFound)
 		return
 	}

@@ -56,7 +56,7 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHT
 // Login answers with the form that asks for the token, which the browser sends to POST
 // /login as the field token. The message says why it asks again, and may be empty.
 func (s *Site) Login(w http.ResponseWriter, message string) {
-	s.render(w, http.StatusUnauthorized, "login.html", page{Title: "Log in", Message: message})
+	s.render(w, http.StatusUnauthorized, "login.html", page{Title: "Log in", Message: message, Stranger: true})
 }
 
 // page is what the templates read.
@@ -69,6 +69,8 @@ type page struct {
 	Message string
 	API     string // where the page's data is
 	Name    string // of the host, if it is one of many
+	// Stranger says that nobody knows yet who looks: no version for them.
+	Stranger bool
 }
 
 func (s *Site) first(w http.ResponseWriter, r *http.Request) {

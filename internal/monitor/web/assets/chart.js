@@ -71,7 +71,7 @@ export class Chart {
     Object.assign(this, { definition, ...options, at: null, rows: [] });
     this.title = make("h3", {}, definition.title);
     this.legend = make("ul", { class: "legend" });
-    this.area = make("div", { class: "area", tabindex: "0", role: "img", "aria-label": definition.title, onkeydown: (e) => this.key(e) });
+    this.area = make("div", { class: "area", tabindex: "0", role: "application", "aria-roledescription": "chart", "aria-label": definition.title, onkeydown: (e) => this.key(e) });
     this.card = make("figure", { class: "card chart" }, make("figcaption", {}, this.title, ...(definition.extra ?? [])), this.area, this.legend);
     this.mount.append(this.card);
     this.entries = definition.lines.map((line) => {
@@ -261,8 +261,8 @@ export class Chart {
   }
 }
 
-// sparkline draws values, the last at the right end, from 0 to the largest or one CPU.
-export function sparkline(canvas, values, most = 600) {
+// sparkline draws values at times, of the range from to, from 0 to the largest or one CPU.
+export function sparkline(canvas, { times, values }, from, to) {
   const width = canvas.clientWidth * devicePixelRatio, height = canvas.clientHeight * devicePixelRatio;
   if (width === 0) return;
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
@@ -276,7 +276,7 @@ export function sparkline(canvas, values, most = 600) {
       drawn = false;
       return;
     }
-    const x = width - ((values.length - 1 - i) / most) * width, y = height - (v / top) * (height - 2) - 1;
+    const x = ((times[i] - from) / (to - from)) * width, y = height - (v / top) * (height - 2) - 1;
     if (drawn) ctx.lineTo(x, y);
     else ctx.moveTo(x, y);
     drawn = true;

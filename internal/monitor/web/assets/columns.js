@@ -1,5 +1,4 @@
 // What the tables show, by the words of `sarn top` and in its units.
-import { sparkline } from "./chart.js";
 import { cpuTime, number, percent, plain, size } from "./format.js";
 
 const words = (id, title, about, width, rank, value) => ({ id, title, about, width, rank, kind: "text", value });
@@ -38,7 +37,7 @@ export const processMatches = (p, text) => has(text, p.command, p.name, p.user, 
 export const machineName = (m) => m.name || m.id || "";
 const kind = (m) => (m.kind === "container" ? "ctr" : m.kind);
 
-// trend(id) is the CPU of the last minutes, if there is one.
+// trend(canvas, id) draws the CPU of the last minutes, if there is one.
 export const machineColumns = (trend) => [
   words("name", "NAME", "name", "name", 0, machineName),
   words("kind", "KIND", "VM or container", "kind", 3, kind),
@@ -53,7 +52,7 @@ export const machineColumns = (trend) => [
   amount("tx", "TX/s", "sent by it a second", 1, (m) => m.tx_bytes),
   count("processes", "PROC", "processes", 5, (m) => m.processes),
   words("by", "BY", "what runs it", "word", 5, (m) => m.by),
-  ...(trend ? [{ id: "trend", title: "CPU, 10 min", about: "CPU of the last 10 minutes", width: undefined, kind: "text", rank: 3, value: (m) => m.cpu, most: true, text: () => "", draw: (canvas, m) => sparkline(canvas, trend(m.id)) }] : []),
+  ...(trend ? [{ id: "trend", title: "CPU, 10 min", about: "CPU of the last 10 minutes", width: undefined, kind: "text", rank: 3, value: (m) => m.cpu, most: true, text: () => "", draw: (canvas, m) => trend(canvas, m.id) }] : []),
 ];
 
 export const machineMatches = (m, text) => has(text, m.name, m.id, m.by, m.kind, m.state);

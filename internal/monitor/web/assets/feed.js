@@ -49,10 +49,18 @@ export class Stream {
           return;
         }
         this.told(true);
-        if (take(data) === false) this.open(); // it belongs on another: begin again
+        if (take(data) === false) this.again();
       });
     }
     source.onerror = () => source === this.source && this.lost("");
+  }
+
+  // again begins anew after a change that belongs on another sample.
+  again() {
+    const now = performance.now();
+    if (now - (this.begun ?? -Infinity) < 5000) this.lost("the server leaves changes out");
+    else this.open();
+    this.begun = now;
   }
 
   close() {

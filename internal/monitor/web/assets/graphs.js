@@ -1,5 +1,5 @@
 // The charts of the page, with what they show at the time that is chosen.
-import { Chart } from "./chart.js";
+import { Chart, sparkline } from "./chart.js";
 import { chooser, cpuChart, diskChart, disks, links, memoryChart, networkChart } from "./charts.js";
 
 export class Graphs {
@@ -136,6 +136,24 @@ export class Graphs {
       put(p.at, own, i);
     });
     return { times, values };
+  }
+
+  // trends gets what is kept of machines' CPUs, for the pictures in their rows.
+  async trends(machines) {
+    if (!this.past.tiers) return;
+    const fields = machines.slice(0, 64).map((m) => `machines[${m.id}].cpu`);
+    const { from, to } = this.times.last(this.live.seconds);
+    try {
+      this.kept = await this.past.columns(fields, from, to, 10);
+    } catch {
+      // Then they begin now.
+    }
+  }
+
+  trend(canvas, id) {
+    const field = `machines[${id}].cpu`;
+    const c = this.both({ kept: this.kept?.values[field] && this.kept, definition: { fields: [field] } });
+    sparkline(canvas, { times: c.times, values: c.values[field] }, this.now - this.live.seconds, this.now);
   }
 
   // pick shows what was when the chart was highest, in the step from a time on.

@@ -25,7 +25,7 @@ const alerts = new Alerts((at) => times.look(at, 1));
 
 const few = innerWidth < 700 ? 15 : 30;
 const machines = new Table({
-  mount: byId("machines"), name: "VMs and containers", columns: columns.machineColumns((id) => live.column(`machines[${id}].cpu`)), id: (m) => m.id, matches: columns.machineMatches,
+  mount: byId("machines"), name: "VMs and containers", columns: columns.machineColumns((canvas, id) => graphs.trend(canvas, id)), id: (m) => m.id, matches: columns.machineMatches,
   sort: "cpu", few, empty: "There is no VM and no container here.", open: (m) => details.machine(m, shown, machineCharts(m.id)),
 });
 machines.tools(byId("machines").querySelector("header"), "filter");
@@ -101,6 +101,7 @@ new Feed(api, {
   sample(s) {
     const first = latest === null;
     latest = s;
+    times.offset = s.at - Date.now() / 1000;
     say(byId("clock"), clock(new Date(s.at * 1000)));
     live.add(s);
     if (times.at === null) show(s);
@@ -123,6 +124,7 @@ async function listen() {
   await past.bounds();
   times.offer();
   graphs.changed();
+  graphs.trends(latest?.machines ?? []);
   if (!told) {
     try {
       alerts.take(await ask(api + "/alerts"));

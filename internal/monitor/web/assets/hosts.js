@@ -21,7 +21,7 @@ const share = (id, title, about, rank, get) => ({
 
 // since is when a host came up or went down.
 function state(h) {
-  const since = h.since && Date.parse(h.since) > 0 ? ` since ${moment(new Date(h.since))}` : "";
+  const since = h.since && h.state !== "connecting" && Date.parse(h.since) > 0 ? ` since ${moment(new Date(h.since))}` : "";
   return `${plain(h.state, 20)}${since}`;
 }
 

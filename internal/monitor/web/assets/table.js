@@ -59,7 +59,7 @@ export class Table {
       type: "search", placeholder: words, "aria-label": words, spellcheck: "false", autocapitalize: "off",
       oninput: () => this.find(input.value),
     });
-    this.count = make("span", { class: "count dim", role: "status" });
+    this.count = make("span", { class: "count dim" });
     header.append(this.count, input);
     if (this.parent) {
       const tree = make("button", { type: "button", class: "toggle", "aria-pressed": "false" }, "tree");
@@ -154,6 +154,7 @@ export class Table {
   }
 
   later() {
+    if (this.shown <= plenty) return; // they are all in the page
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;
       this.draw();

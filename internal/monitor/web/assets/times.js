@@ -13,7 +13,7 @@ const local = (seconds) => {
 export class Times {
   // changed({record, error}) is called whenever the page shows another time.
   constructor(past, changed) {
-    Object.assign(this, { past, changed, range: "live", at: null, resolution: 1, which: "peak", record: null });
+    Object.assign(this, { past, changed, range: "live", at: null, resolution: 1, which: "peak", record: null, offset: 0 });
     this.press = choice(byId("ranges"), ranges.map(([id, words]) => [id, words]), (id) => this.choose(id));
     this.pressWhich = choice(byId("which"), [["peak", "peaks"], ["mean", "means"]], (which) => {
       this.which = which;
@@ -31,23 +31,16 @@ export class Times {
     byId("after").addEventListener("click", () => this.step(1));
     addEventListener("hashchange", () => this.read());
     this.press("live");
-    this.none("");
   }
 
   // offer lets people choose, once it is known what is kept.
   offer() {
-    if (this.past.tiers === null) {
-      this.none(this.past.why);
-      return;
-    }
-    for (const b of byId("ranges").children) mark(b, "disabled", null);
-    byId("ranges").title = "";
-    this.read();
-  }
-
-  none(why) {
-    for (const b of byId("ranges").children) mark(b, "disabled", b.dataset.value === "live" ? null : "");
-    byId("ranges").title = why;
+    const kept = this.past.tiers !== null;
+    byId("ranges").hidden = !kept;
+    byId("unkept").hidden = kept;
+    mark(document.body, "data-kept", kept ? "yes" : "no");
+    if (kept) this.read();
+    else say(byId("unkept"), plain(this.past.why, 200));
   }
 
   choose(id) {
@@ -64,8 +57,12 @@ export class Times {
   // bounds are the times that charts show.
   bounds() {
     if (this.from) return { from: this.from, to: this.to };
-    const seconds = ranges.find(([id]) => id === this.range)?.[2] || 600;
-    const now = Date.now() / 1000;
+    return this.last(ranges.find(([id]) => id === this.range)?.[2] || 600);
+  }
+
+  // last are so many seconds until now, by the host's clock.
+  last(seconds) {
+    const now = Date.now() / 1000 + this.offset;
     return { from: now - seconds, to: now };
   }
 
