@@ -35,6 +35,7 @@ type monitorFlags struct {
 	state       string
 	noHistory   bool
 	historySize size
+	historyKeep []time.Duration // by tier
 	hosts       hostsFlags
 	log         logFlags
 }
@@ -81,6 +82,7 @@ func (m *monitorFlags) storeFlags(f *pflag.FlagSet, dir string) {
 	f.StringVar(&m.state, "state", dir, "`directory` of the history and of the alerts' state")
 	f.BoolVar(&m.noHistory, "no-history", false, "keep no history")
 	f.Var(&m.historySize, "history-size", "most `bytes` of history on disk, such as 2GiB")
+	f.DurationSliceVar(&m.historyKeep, "history-keep", []time.Duration{10 * time.Minute, 24 * time.Hour, 30 * 24 * time.Hour}, "for how long seconds, 10 seconds and minutes are kept, as three `times`")
 }
 
 // stateDir is where the monitor keeps what it knows: "" if there is no place.
@@ -210,13 +212,13 @@ func (a *app) openMonitor(m *monitorFlags, conf serve.Config, log *slog.Logger) 
 		}
 	}()
 	d := serve.Deps{Log: log}
-	if m.alerts != "" || !m.noHistory {
-		if m.state == "" {
-			return nil, usageError("no place for history: neither XDG_STATE_HOME nor HOME is set; give --state DIR")
-		}
-		if err := os.MkdirAll(m.state, 0o700); err != nil {
-			return nil, fmt.Errorf("make the monitor's directory: %w", err)
-		}
+	if m.state == "" && (m.alerts != "" || !m.noHistory) {
+		return nil, usageError("no place for history: neither XDG_STATE_HOME nor HOME is set; give --state DIR")
+	}
+	// What is wrong with the input is told before anything is made.
+	keep, err := m.historyConfig()
+	if err != nil {
+		return nil, err
 	}
 	if m.alerts != "" {
 		box.alerts, err = alert.OpenFile(m.alerts, alert.Deps{Log: log, Getenv: a.Getenv, StateFile: filepath.Join(m.state, "alerts.json")})
@@ -225,11 +227,12 @@ func (a *app) openMonitor(m *monitorFlags, conf serve.Config, log *slog.Logger) 
 		}
 		d.Alerts = box.alerts
 	}
-	if !m.noHistory {
-		keep := history.Config{Dir: filepath.Join(m.state, "history"), MaxBytes: int64(m.historySize)}
-		if err := keep.Validate(); err != nil {
-			return nil, usageError("%w", err)
+	if d.Alerts != nil || !m.noHistory {
+		if err := os.MkdirAll(m.state, 0o700); err != nil {
+			return nil, fmt.Errorf("make the monitor's directory: %w", err)
 		}
+	}
+	if !m.noHistory {
 		if box.store, err = history.Open(keep); err != nil {
 			return nil, err
 		}
@@ -244,6 +247,23 @@ func (a *app) openMonitor(m *monitorFlags, conf serve.Config, log *slog.Logger) 
 	}
 	box.server, err = serve.New(conf, d)
 	return box, err
+}
+
+// historyConfig is what the flags say of history.
+func (m *monitorFlags) historyConfig() (history.Config, error) {
+	c := history.Config{Dir: filepath.Join(m.state, "history"), Tiers: history.DefaultTiers(), MaxBytes: int64(m.historySize)}
+	if len(m.historyKeep) > 0 { // an agent has no flag for it
+		if len(m.historyKeep) != len(c.Tiers) {
+			return c, usageError("--history-keep takes three times, of seconds, 10 seconds and minutes, such as 10m,24h,720h")
+		}
+		for i, keep := range m.historyKeep {
+			c.Tiers[i].Keep = keep
+		}
+	}
+	if err := c.Validate(); err != nil {
+		return c, usageError("%w", err)
+	}
+	return c, nil
 }
 
 // Close writes what waits. The tasks have ended.

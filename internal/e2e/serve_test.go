@@ -318,6 +318,8 @@ func TestMonitorServeBadInput(t *testing.T) {
 		{"belong together", "--tls-cert x"},
 		{"write bytes", "--history-size lots"},
 		{"holds next to nothing", "--history-size 1KiB"},
+		{"takes three times", "--history-keep 1h"},
+		{"keep the coarser one longer", "--history-keep 1h,10m,1h"},
 		{"history has a record a second", "--interval 100ms"},
 		{"from 1 to", "--viewers -1"},
 		{"is too much", "x"},
@@ -329,14 +331,30 @@ func TestMonitorServeBadInput(t *testing.T) {
 			t.Errorf("%s: %v, want %s: %s", c.args, err, c.want, out)
 		}
 	}
-	if left, _ := filepath.Glob(state + "/*"); len(left) > 0 {
-		t.Errorf("left behind: %v", left)
+	if _, err := os.Stat(state); err == nil {
+		t.Error("the directory of the state was made")
 	}
 }
 
 // TestMonitorServeCost: ten who look on cost at most half as much again as none, in one
-// run, turn by turn.
+// run, turn by turn. There are some processes, as on a machine that somebody looks at.
 func TestMonitorServeCost(t *testing.T) {
+	idle := bounded(t, "sh", "-c", "for i in $(seq 500); do sleep 600 & done; echo; wait")
+	idle.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	started, err := idle.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := idle.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		syscall.Kill(-idle.Process.Pid, syscall.SIGKILL)
+		_ = idle.Wait()
+	}()
+	if _, err := started.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
 	w := watch(t, "--no-history", "--interval", "100ms")
 	var none, ten time.Duration
 	for range 3 {
