@@ -172,8 +172,8 @@ func (b *bpf) close() {
 	}
 }
 
-// read calls thread or process for each thread of the machine that is in this PID namespace. What they
-// are given holds for the call.
+// read calls each for each thread of this PID namespace, with its process's record if it is the
+// first thread of that. What it is given holds for the call.
 func (b *bpf) read(each func(*threadRecord, *processRecord)) error {
 	f, err := b.tasks.Open()
 	if err != nil {
@@ -191,13 +191,12 @@ func (b *bpf) read(each func(*threadRecord, *processRecord)) error {
 			return fmt.Errorf("read the BPF iterator: %w", err)
 		}
 		have += n
-		rest := each8(data[:have], each)
-		have = copy(data, rest)
+		have = copy(data, records(data[:have], each))
 	}
 }
 
-// each8 calls each for whole records and returns what is left.
-func each8(data []byte, each func(*threadRecord, *processRecord)) []byte {
+// records calls each for whole records, and returns what is left.
+func records(data []byte, each func(*threadRecord, *processRecord)) []byte {
 	for len(data) >= threadSize {
 		t := (*threadRecord)(unsafe.Pointer(&data[0]))
 		if t.leader == 0 {
@@ -250,9 +249,9 @@ func (p *processRecord) stat() stat {
 // stateOf is task_state_index of the kernel's include/linux/sched.h.
 func stateOf(state, exit uint32) byte {
 	const (
-		uninterruptible, lock, frozen = 0x2, 0x1000, 0x8000
-		idle                          = 0x402
-		report                        = 0x7f
+		lock, frozen = 0x1000, 0x8000
+		idle         = 0x402
+		report       = 0x7f
 	)
 	switch {
 	case state&(lock|frozen) != 0:

@@ -51,10 +51,11 @@ type Collector struct {
 
 	users     users
 	processes map[int]*process
-	live      []*process // in this pass, by PID
-	bpf       *bpf       // nil if processes are read from files
-	noBPF     error      // why
-	met       []*process // by BPF in this pass
+	live      []*process    // in this pass
+	graves    map[int]grave // of this pass, by PID
+	bpf       *bpf          // nil if processes are read from files
+	noBPF     error         // why
+	met       []*process    // by BPF in this pass
 	readDenied,
 	fdsDenied int // in this pass: how many processes did not let us
 
@@ -80,6 +81,7 @@ func New(conf Config) (*Collector, error) {
 		keep:      budget{most: conf.Descriptors},
 		began:     ticksNow(),
 		processes: map[int]*process{},
+		graves:    map[int]grave{},
 		cpus:      map[int]times{},
 		disks:     map[string]*disk{},
 	}

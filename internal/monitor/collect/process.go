@@ -72,7 +72,16 @@ func (c *Collector) meet(pid int) *process {
 	return p
 }
 
+// grave is what is left of a process that has ended in this pass.
+type grave struct {
+	parent int
+	io     ioCounters
+}
+
 func (c *Collector) forget(p *process) {
+	if p.age > 0 {
+		c.graves[p.pid] = grave{p.stat.parent, p.io}
+	}
 	c.release(p)
 	if p.vm != nil {
 		p.vm.close()
@@ -110,22 +119,24 @@ func (c *Collector) readProcesses(s *sample.Sample) error {
 // what was seen of it before is not the parent's doing now.
 func (c *Collector) bury() {
 	for _, p := range c.processes {
-		if p.seen == c.pass || p.io == (ioCounters{}) {
-			continue
-		}
-		heir := c.processes[p.stat.parent]
-		for n := 0; heir != nil && heir.seen != c.pass && n < 1000; n++ { // numbers may make a ring
-			heir = c.processes[heir.stat.parent]
-		}
-		if heir != nil {
-			heir.ioGrown = heir.ioGrown.since(p.io)
-		}
-	}
-	for _, p := range c.processes {
 		if p.seen != c.pass {
 			c.forget(p)
 		}
 	}
+	for _, g := range c.graves {
+		parent := g.parent
+		for range len(c.graves) { // that has ended too, up to one that has not
+			above, ended := c.graves[parent]
+			if !ended {
+				break
+			}
+			parent = above.parent
+		}
+		if heir := c.processes[parent]; heir != nil {
+			heir.ioGrown = heir.ioGrown.since(g.io)
+		}
+	}
+	clear(c.graves)
 }
 
 func count(t *sample.Tasks, s stat) {

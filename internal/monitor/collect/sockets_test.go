@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -146,5 +147,22 @@ func TestBytesOfSocketsWithoutBPF(t *testing.T) {
 	}
 	if len(s.Missing) == 0 || s.Missing[0].What != "network rates of processes" || s.Host.Reader != "proc" {
 		t.Errorf("missing %+v, reader %q", s.Missing, s.Host.Reader)
+	}
+}
+
+// A pass costs the same however many sockets there are.
+func TestManySockets(t *testing.T) {
+	before := costOf(t, Config{Reader: BPF}, 1)
+	for range 5000 {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd) //nolint:errcheck // nothing was sent
+	}
+	after := costOf(t, Config{Reader: BPF}, 1)
+	t.Logf("CPU time of a pass: %v, with 5,000 sockets %v", before, after)
+	if after > 3*before+time.Millisecond {
+		t.Errorf("a pass takes %v, with 5,000 sockets %v", before, after)
 	}
 }

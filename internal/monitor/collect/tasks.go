@@ -52,7 +52,7 @@ func (c *Collector) gather(t *threadRecord, leader *processRecord) {
 	}
 	s := &p.sum
 	if s.pass != c.pass {
-		*s = sum{pass: c.pass, ended: t.ended(), alive: t.threads, record: s.record}
+		*s = sum{pass: c.pass, ended: t.ended(), alive: t.threads}
 		c.met = append(c.met, p)
 	}
 	s.threads++
@@ -67,7 +67,6 @@ func (c *Collector) gather(t *threadRecord, leader *processRecord) {
 func (c *Collector) finish(p *process) *process {
 	s := &p.sum
 	if !s.leader {
-		c.forget(p)
 		return nil
 	}
 	r := &s.record
@@ -87,7 +86,6 @@ func (c *Collector) finish(p *process) *process {
 	if s.torn || uint64(s.threads) != s.alive || r.changing != 0 {
 		var ok bool
 		if now, io, ok = c.sumOf(p, now, io); !ok {
-			c.forget(p)
 			return nil
 		}
 	}

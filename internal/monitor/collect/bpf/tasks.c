@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+
 // What the kernel knows of every thread, in one read; and the bytes that go through
 // sockets, by process. Field offsets are those of the kernel that loads it (CO-RE), so
 // the structures below have only the fields that are read.
@@ -9,14 +11,13 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 
-// The kernel takes programs that use its own functions under this licence alone.
+// The kernel lends its helpers to programs that may be had under this licence.
 char gpl[] SEC("license") = "GPL";
 // By this a test knows whether the object is that of this text.
 const char made_of[] SEC("source") = SOURCE;
 
 #define kernel __attribute__((preserve_access_index))
 
-struct pid_namespace;
 struct upid {
 	int nr;
 } kernel;
@@ -101,7 +102,7 @@ struct {
 } sockets SEC(".maps");
 
 // thread is a record of each thread. What has ended is the process's sum over threads
-// that are no more. Go reads this: record.go.
+// that are no more. ../bpf.go has the same.
 struct thread {
 	__u32 tgid;
 	__u32 leader; // whether the rest of a process follows
