@@ -83,6 +83,7 @@ var onlyIn = map[string][]string{
 	"github.com/chromedp/":            {"internal/browsertest"},
 	"github.com/wneessen/go-mail":     {"internal/monitor/alert"},
 	"github.com/cilium/ebpf":          {"internal/monitor/collect"},
+	"github.com/hashicorp/mdns":       {"internal/monitor/fleet"},
 	"github.com/klauspost/compress":   {"internal/monitor/history"},
 	"github.com/prometheus/":          {"internal/monitor/serve"},
 	"pgregory.net/rapid":              {"internal/netstate/netstatetest"},

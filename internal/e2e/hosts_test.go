@@ -341,3 +341,20 @@ func TestBrowseNodes(t *testing.T) {
 		return len(list) == 3 && list[0].Name == "host1" && list[0].Address == "192.168.56.103:61208"
 	})
 }
+
+// TestBrowseMDNS finds two monitors on one network that announce themselves.
+func TestBrowseMDNS(t *testing.T) {
+	f := up(t, "two-hosts.yaml")
+	dir := filepath.Join(t.TempDir(), "pki")
+	f.sarn("pki", "init", dir)
+	f.sarn("pki", "issue", "--dir", dir, "--admin", "ann")
+	for _, node := range []string{"host1", "host2"} {
+		f.sarn("pki", "issue", "--dir", dir, "--node", node)
+		// The lab's machines share their host name.
+		f.keeps(node, fmt.Sprintf("unshare --uts sh -c 'hostname %s; exec %s monitor serve --no-history --listen 0.0.0.0:61208 --announce=enp0s8 %s'", node, program, certificates(dir, "node-"+node)))
+	}
+	f.eventually("both are found and up", func() bool {
+		out := f.sh("router", fmt.Sprintf("%s %s top --browse --mdns=enp0s8 --once -o csv 2>&1", program, certificates(dir, "admin-ann")))
+		return strings.Contains(out, "host1,192.168.56.103:61208,up,") && strings.Contains(out, "host2,192.168.56.104:61208,up,")
+	})
+}

@@ -72,7 +72,7 @@ func packed(text []byte) []byte {
 	var b bytes.Buffer
 	z, _ := gzip.NewWriterLevel(&b, gzip.BestCompression)
 	z.Write(text) //nolint:errcheck // into memory
-	z.Close()
+	z.Close()     //nolint:errcheck // as well
 	return b.Bytes()
 }
 

@@ -19,7 +19,7 @@ type hypervisor struct {
 	change    func(*sample.Sample) // what else a test wants, or nil
 }
 
-const spikeTime = 8 * time.Second
+const spikeTime = 25 * time.Second
 
 func (h *hypervisor) set(change func(*sample.Sample)) {
 	h.mu.Lock()

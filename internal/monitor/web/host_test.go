@@ -142,12 +142,12 @@ func testTable(t *testing.T, browser *browsertest.Browser) {
 // testDetails opens a process and a machine, which stay as they are when these end.
 func testDetails(t *testing.T, browser *browsertest.Browser) {
 	h := &hypervisor{processes: 20}
-	m := newMonitor(t, h, func(m *monitor) { m.config.Interval = 200 * time.Millisecond })
+	m := newMonitor(t, h, func(m *monitor) { m.deps.History = h.keeps(t, 10*time.Minute) })
 	b := browser.Open(t, m.url("/"), desk())
-	b.Until(rows + `.length > 10`)
+	b.Until(rows + `.length > 10 && document.body.dataset.kept`)
 	b.Do(chromedp.Click(chromedp.CSS(`#machines tr[data-id="vm/web1"] td`)))
 	b.Until(`document.querySelector("#details").open`)
-	b.Until(`document.querySelectorAll("#details canvas").length === 4`)
+	b.Until(`document.querySelectorAll("#details canvas").length === 4 && [...document.querySelectorAll("#details .legend b")].every(e => e.checkVisibility() === false || e.innerText !== "-")`)
 	if got := b.Text("#details"); !strings.Contains(got, "8.0G given") || !strings.Contains(got, "tap0") || !strings.Contains(got, "qemu") {
 		t.Errorf("a machine: %s", got)
 	}

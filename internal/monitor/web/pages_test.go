@@ -80,12 +80,14 @@ func testDark(t *testing.T, browser *browsertest.Browser) {
 	m := newMonitor(t, h, func(m *monitor) { m.deps.History, m.deps.Alerts = h.keeps(t, 12*time.Minute), watches(t, rules) })
 	for _, scheme := range []string{"host", "dark"} {
 		b := browser.Open(t, m.url("/"), browsertest.Look{Wide: 1440, High: 1000, Dark: scheme == "dark"})
+		b.Expect("willReadFrequently")
 		b.Until(rows + `.length > 10`)
 		b.Until(`document.body.dataset.charts === "live" && document.querySelector("#firing").checkVisibility()`)
 		b.Until(`document.querySelector("#alerts").innerText.includes("Active")`)
 		if bad := browsertest.JS[string](b, contrast); bad != "" {
 			t.Errorf("%s: too little contrast (WCAG AA asks for 4.5): %s", scheme, bad)
 		}
+		b.Until(`document.querySelector("#machines canvas").getContext("2d").getImageData(0, 0, 100, 18).data.some(v => v > 0)`) // the trend, also of the time before
 		b.Picture(scheme)
 	}
 }
@@ -113,8 +115,9 @@ type fleet struct {
 }
 
 func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch path := strings.TrimPrefix(r.URL.Path, "/api/v1/hosts"); {
-	case path == "/stream":
+	path := strings.TrimPrefix(r.URL.Path, "/api/v1/hosts")
+	switch path {
+	case "/stream":
 		w.Header().Set("Content-Type", "text/event-stream")
 		for tick := time.NewTicker(200 * time.Millisecond); ; {
 			text, _ := json.Marshal(f.list())
@@ -126,7 +129,7 @@ func (f *fleet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				return
 			}
 		}
-	case path == "/top" || path == "/machines":
+	case "/top", "/machines":
 		h := &hypervisor{processes: 30}
 		all := []map[string]any{}
 		s := h.at(time.Now())

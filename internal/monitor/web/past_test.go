@@ -33,7 +33,7 @@ func testHistory(t *testing.T, browser *browsertest.Browser) {
 	b.Until(`document.querySelector("#ranges").checkVisibility()`)
 	b.Do(chromedp.Click(chromedp.CSS(`#ranges button[data-value="1h"]`)))
 	b.Until(`location.hash === "#range=1h" && document.body.dataset.charts === "1h"`)
-	clickAt(b, 0, h.spike.Add(4*time.Second))
+	clickAt(b, 0, h.spike.Add(12*time.Second))
 	b.Until(`document.body.dataset.time === "past"`)
 	b.Until(rows + `[0].innerText.includes("cc1plus")`)
 	b.Picture("spike")
@@ -49,8 +49,9 @@ func testHistory(t *testing.T, browser *browsertest.Browser) {
 	if cpu := browsertest.JS[string](b, rows+`[0].querySelector("td:nth-child(6)").innerText`); cpu != "780.0" {
 		t.Errorf("its peak is said to be %s", cpu)
 	}
+	busy := b.Text("#cpu .big")
 	b.Do(chromedp.Click(chromedp.CSS(`#which button[data-value="mean"]`)))
-	b.Until(`parseFloat(` + rows + `[0].querySelector("td:nth-child(6)").innerText) < 780`)
+	b.Until(`parseFloat(document.querySelector("#cpu .big").innerText) < parseFloat("` + busy + `")`)
 	b.Do(chromedp.Click(chromedp.CSS("#after")))
 	b.Until(`document.querySelector("#when").innerText !== "` + when + `"`)
 	b.Do(chromedp.NavigateBack())

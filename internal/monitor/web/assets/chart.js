@@ -161,7 +161,7 @@ export class Chart {
     });
     this.plot = new uPlot({
       width: Math.max(Math.floor(this.area.clientWidth), 50), height: this.area.clientHeight || 150,
-      legend: { show: false }, padding: [8, 8, 0, 0],
+      legend: { show: false }, padding: [8, 16, 0, 0],
       cursor: { sync: { key: "time", filters: { pub: (type) => type !== "mousedown" && type !== "mouseup" } }, y: false, points: { show: false }, drag: { x: true, y: false, setScale: false, dist: 8 } },
       scales: {
         x: { time: true, range: () => [this.from, this.to] },
