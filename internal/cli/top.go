@@ -205,7 +205,7 @@ func (a *app) topLive(ctx context.Context, t *topFlags) error {
 	defer source.end()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	go alerts.run(ctx)
+	go alerts.run(ctx, past)
 	view := a.screen()
 	view.Source, view.Actions, view.Interval = source, c, t.interval
 	view.History, view.Alerts = past, alerts.now

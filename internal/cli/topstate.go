@@ -61,21 +61,18 @@ func newLocalPast(state string, given bool) (*localPast, error) {
 		return p, nil
 	}
 	p.dir = filepath.Join(state, "history")
-	if _, err := p.reader(); given && err != nil {
-		return nil, errors.Join(usageError("--state %s: %w", state, err), p.Close())
+	// Without being asked for it is opened when somebody looks: a disk may hang.
+	if given {
+		if _, err := p.reader(); err != nil {
+			return nil, errors.Join(usageError("--state %s: %w", state, err), p.seen.Close())
+		}
 	}
 	return p, nil
 }
 
-// Close ends it; what this view has seen is gone.
-func (p *localPast) Close() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.kept != nil {
-		_ = p.kept.Close() // nothing was written
-	}
-	return p.seen.Close()
-}
+// Close ends it; what this view has seen is gone. It does not wait for a disk that hangs:
+// what is open to be read ends with the program.
+func (p *localPast) Close() error { return p.seen.Close() }
 
 // reader is that of what the monitor keeps. It is looked for again from time to time, as
 // a monitor may be started later.
@@ -93,6 +90,26 @@ func (p *localPast) reader() (*history.Reader, error) {
 	}
 	p.kept = kept
 	return kept, nil
+}
+
+// ended says whether the monitor has stopped keeping history, and when, as far as its
+// history tells: then what it had to say of alerts is not about now.
+func (p *localPast) ended() (ended bool, last time.Time) {
+	const longest = 5 * time.Minute // that ten passes, which are written together, take
+	r, err := p.reader()
+	if err != nil || r == nil {
+		return false, last
+	}
+	bounds, err := r.Bounds()
+	if err != nil {
+		return false, last
+	}
+	for _, b := range bounds {
+		if b.To.After(last) {
+			last = b.To
+		}
+	}
+	return !last.IsZero() && time.Since(last) > longest, last
 }
 
 // pasts are the histories that there are, the monitor's first, which has more.
@@ -190,6 +207,10 @@ type localAlerts struct {
 	file   string        // of a monitor's state
 	engine *alert.Engine // nil if the monitor's are shown
 	rules  int
+
+	saved   *alert.Saved // of the file, and when it was written
+	written time.Time
+
 	latest atomic.Pointer[term.Alerts]
 }
 
@@ -235,14 +256,13 @@ func (l *localAlerts) observe(s *sample.Sample) {
 }
 
 // run reads the monitor's state again and again, beside the view: a disk may hang.
-func (l *localAlerts) run(ctx context.Context) {
+func (l *localAlerts) run(ctx context.Context, past *localPast) {
 	if l.engine != nil {
 		return
 	}
 	const often = 2 * time.Second
-	var read time.Time // when the file was changed that was read last
 	for {
-		l.read(&read)
+		l.latest.Store(l.read(past))
 		select {
 		case <-ctx.Done():
 			return
@@ -251,32 +271,32 @@ func (l *localAlerts) run(ctx context.Context) {
 	}
 }
 
-func (l *localAlerts) read(read *time.Time) {
-	const nobody = "Nobody watches here: give this view rules with --alerts FILE, or run sarn monitor serve --alerts FILE."
-	if l.file == "" {
-		l.latest.Store(&term.Alerts{Note: nobody})
-		return
-	}
+// read is what the monitor has written last.
+func (l *localAlerts) read(past *localPast) *term.Alerts {
 	info, err := os.Stat(l.file)
-	if err == nil && info.ModTime().Equal(*read) {
-		return
-	}
-	var saved *alert.Saved
-	if err == nil {
-		saved, err = alert.ReadState(l.file)
+	if err == nil && (l.saved == nil || !info.ModTime().Equal(l.written)) {
+		l.saved, err = alert.ReadState(l.file)
+		l.written = info.ModTime()
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		*read = time.Time{}
-		l.latest.Store(&term.Alerts{Note: nobody})
+		l.saved = nil
+		return &term.Alerts{Note: "Nobody watches here: give this view rules with --alerts FILE, or run sarn monitor serve --alerts FILE."}
 	case err != nil:
-		*read = time.Time{}
-		l.latest.Store(&term.Alerts{Note: "The monitor's alerts are not known: " + err.Error()})
-	default:
-		*read = info.ModTime()
-		l.latest.Store(&term.Alerts{Active: saved.Active, Pending: saved.Pending, Past: saved.Past[:min(len(saved.Past), mostPastAlerts)],
-			Note: fmt.Sprintf("Of this machine's monitor, as it wrote them to %s at %s.", printable(l.file), saved.At.Local().Format(time.DateTime))})
+		l.saved = nil
+		return &term.Alerts{Note: "The monitor's alerts are not known: " + err.Error()}
 	}
+	s := l.saved
+	a := &term.Alerts{Past: s.Past[:min(len(s.Past), mostPastAlerts)]}
+	if n := len(s.Active); n > 0 {
+		if ended, last := past.ended(); ended {
+			a.Note = fmt.Sprintf("The monitor does not run: its last record is of %s. Alerts that were active then: %d.", last.Local().Format(time.DateTime), n)
+			return a
+		}
+	}
+	a.Active, a.Pending = s.Active, s.Pending
+	a.Note = fmt.Sprintf("Of this machine's monitor, as it wrote them to %s at %s.", printable(l.file), s.At.Local().Format(time.DateTime))
+	return a
 }
 
 // now implements term.Config.Alerts.

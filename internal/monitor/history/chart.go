@@ -251,12 +251,20 @@ func (c *chart) put(tier, line, lo, hi int, value, peak float64, low bool) {
 	}
 }
 
-// cover is the points that a record at ms stands for.
-func (c *chart) cover(v *view, ms int64) (int, int) {
-	if v.tier.step.Milliseconds() <= c.step {
+// cover is the points that a record at ms stands for, whose passes cover weight. A pass
+// stands for the time since the one before it too: where passes are further apart than
+// points, or late, no point between them is without a value.
+func (c *chart) cover(v *view, ms, weight int64) (int, int) {
+	const most = 5 * 60 * 1000 // of a pass that is said to cover more than that
+	switch {
+	case v.tier.step.Milliseconds() > c.step:
+		return c.span(ms, ms+v.tier.step.Milliseconds())
+	case v.tier.peaks:
 		return c.span(ms, ms+1)
 	}
-	return c.span(ms, ms+v.tier.step.Milliseconds())
+	before := ms - min(max(weight, 0), most) - c.from
+	next := before - ((before%c.step)+c.step)%c.step + c.step
+	return c.span(min(c.from+next, ms), ms+1)
 }
 
 func (s *archive) draw(c *chart, v *view, tier int) {
@@ -272,7 +280,7 @@ func (s *archive) draw(c *chart, v *view, tier int) {
 		}
 	}
 	for _, e := range v.pending {
-		lo, hi := c.cover(v, e.time)
+		lo, hi := c.cover(v, e.time, e.weight)
 		if c.claim(tier, lo, hi) {
 			c.entry(tier, e, lo, hi)
 		}
@@ -334,7 +342,7 @@ func (s *archive) drawBlock(c *chart, v *view, tier int, seg *segment, b *block)
 	times := func(entries []entry) bool {
 		d.spans = make([][2]int, len(entries))
 		for i, e := range entries {
-			lo, hi := c.cover(v, e.time)
+			lo, hi := c.cover(v, e.time, e.weight)
 			if c.claim(tier, lo, hi) {
 				d.spans[i] = [2]int{lo, hi}
 			}

@@ -309,7 +309,7 @@ func FuzzSegment(f *testing.F) {
 	for i := range nSections {
 		f.Add(encodeSection(sc, []*entry{e, e}, i, false))
 	}
-	f.Fuzz(func(_ *testing.T, data []byte) {
+	f.Fuzz(func(t *testing.T, data []byte) {
 		r := bytes.NewReader(data)
 		blocks, _, _, err := scan(r, int64(len(data)), false)
 		if err == nil {
@@ -324,6 +324,15 @@ func FuzzSegment(f *testing.F) {
 		for i := range nSections {
 			for _, peaks := range []bool{false, true} {
 				decodeSection(sc, data, i, 2, peaks, visitor{record: 1, item: func(int, string, []int, [][]int64, [][]int64) {}})
+				chart := newChart(sc, noon.UnixMilli(), 1000, 10)
+				for _, name := range []string{"cpu.busy", "cores[0].user", "disks[*].busy", "filesystems[/].available", "processes[1].cpu"} {
+					if err := chart.add(name); err != nil {
+						t.Fatal(err)
+					}
+				}
+				d := drawing{c: chart, tier: 1, spans: [][2]int{{0, 3}, {3, 10}}}
+				decodeSection(sc, data, i, 2, peaks, visitor{record: -1, item: d.item, needs: chart.needs})
+				d.flush()
 			}
 		}
 	})

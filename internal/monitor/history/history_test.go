@@ -1,6 +1,7 @@
 package history
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -422,7 +423,7 @@ func TestTwoProcesses(t *testing.T) {
 func fromTheFuture(t *testing.T, dir string) {
 	t.Helper()
 	b := segmentStart()[:8]
-	b = append(b, 2, 0, 0, 0)
+	b = binary.LittleEndian.AppendUint32(b, version+1)
 	sum := checksum(b)
 	b = append(b, byte(sum), byte(sum>>8), byte(sum>>16), byte(sum>>24))
 	if err := os.WriteFile(filepath.Join(dir, "1s-0000000000.seg"), b, 0o600); err != nil {
@@ -433,7 +434,7 @@ func fromTheFuture(t *testing.T, dir string) {
 func TestFormatFromTheFuture(t *testing.T) {
 	dir := t.TempDir()
 	fromTheFuture(t, dir)
-	if _, err := Open(Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "format 2") {
+	if _, err := Open(Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), fmt.Sprint("format ", version+1)) {
 		t.Errorf("%v", err)
 	}
 }

@@ -2,6 +2,7 @@ package history
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -147,7 +148,7 @@ func TestReaderRefuses(t *testing.T) {
 	}
 	dir := t.TempDir()
 	fromTheFuture(t, dir)
-	if _, err := OpenReader(dir); err == nil || !strings.Contains(err.Error(), "format 2") {
+	if _, err := OpenReader(dir); err == nil || !strings.Contains(err.Error(), fmt.Sprint("format ", version+1)) {
 		t.Errorf("a newer format: %v", err)
 	}
 }
@@ -221,5 +222,33 @@ func TestAny(t *testing.T) {
 			t.Fatal(err)
 		}
 		s = opened(t, cfg)
+	}
+}
+
+// TestPassesFarApart: passes every 2 s and more, and late ones, leave no hole in a chart of
+// seconds, and each value stands where it was measured and nowhere else.
+func TestPassesFarApart(t *testing.T) {
+	s := opened(t, Config{Memory: true})
+	when := noon
+	for i, gap := range []time.Duration{2000, 2000, 1990, 2010, 3500, 2000, 1000, 1000, 1060, 990, 2000} {
+		when = when.Add(gap * time.Millisecond)
+		sm := host(when)
+		sm.Interval = (gap * time.Millisecond).Seconds()
+		sm.Swap.In = float64(100 + i)
+		add(t, s, sm)
+	}
+	got, err := s.Range(noon.Add(time.Second), when, time.Second, "swap.in")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[float64]int{}
+	for i, v := range got.Lines[0].Peaks {
+		if math.IsNaN(v) {
+			t.Errorf("second %d is not known: %v", i+1, got.Lines[0].Peaks)
+		}
+		seen[v]++
+	}
+	if seen[104] < 3 || seen[106] > 2 || seen[101] > 2 {
+		t.Errorf("values stand in that many seconds: %v", seen)
 	}
 }

@@ -17,7 +17,7 @@ import (
 
 const (
 	segmentMagic  = "SARNHIST"
-	version       = 1
+	version       = 2
 	segmentHeader = 16 // magic, version, checksum of both
 )
 
@@ -95,7 +95,10 @@ func createSegment(dir string, step time.Duration, number int) (*segment, error)
 
 // memoryFile is a file without a place: memfd_create(2).
 func memoryFile(name string) (*os.File, error) {
-	fd, err := unix.MemfdCreate("sarn-history-"+name, unix.MFD_CLOEXEC)
+	fd, err := unix.MemfdCreate("sarn-history-"+name, unix.MFD_CLOEXEC|unix.MFD_NOEXEC_SEAL)
+	if errors.Is(err, unix.EINVAL) { // Linux before 6.3 does not know the seal
+		fd, err = unix.MemfdCreate("sarn-history-"+name, unix.MFD_CLOEXEC)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("memory for history: %w", err)
 	}

@@ -44,6 +44,7 @@ func systemTable() table {
 			func(s *S) *string { return &s.Host.OS },
 			func(s *S) *string { return &s.Host.Kernel },
 			func(s *S) *string { return &s.Host.Model },
+			func(s *S) *string { return &s.Host.Reader },
 		},
 		columns: []column[S]{
 			num("host.cpus", last, whole, func(s *S) any { return &s.Host.CPUs }),

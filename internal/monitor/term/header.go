@@ -84,6 +84,9 @@ func (v *view) hostLine(y int) {
 		w.text("  from ", dim)
 		w.text(v.origin.From, plain)
 	}
+	if v.origin.Down {
+		w.text("  NO CONNECTION", bad)
+	}
 	if v.paused {
 		w.text("  PAUSED", warn)
 	}
@@ -102,6 +105,9 @@ func (v *view) taskLine(y int) {
 	w := v.line(0, y)
 	w.text("tasks ", dim)
 	w.bytes(strconv.AppendInt(v.b[:0], int64(t.Processes), 10), plain)
+	if v.past.on { // history keeps the first ones by CPU, memory, disk and network
+		w.figure("kept", strconv.AppendInt(v.b[:0], int64(len(s.Processes)), 10), plain)
+	}
 	w.figure("thr", strconv.AppendInt(v.b[:0], int64(t.Threads), 10), plain)
 	w.figure("run", strconv.AppendInt(v.b[:0], int64(t.Running), 10), plain)
 	if t.Blocked > 0 {

@@ -240,7 +240,7 @@ func TestPauseAndInterval(t *testing.T) {
 
 func TestHelp(t *testing.T) {
 	for _, k := range []any{"?", tcell.KeyF1} {
-		b := newBench(t, 120, 60, busy(4, 30, 2))
+		b := newBench(t, 120, 80, busy(4, 30, 2))
 		b.key(k)
 		b.wants("sarn top 1.2.3", "send a signal", "COMMAND", "Not seen", "run it as root")
 		b.key(tcell.KeyEscape)
@@ -312,4 +312,43 @@ func TestNothingToShow(t *testing.T) {
 	b.key(tcell.KeyDown, tcell.KeyUp, tcell.KeyEnd, tcell.KeyEnter, tcell.KeyPgDn)
 	b.view.take(&sample.Sample{})
 	b.draw()
+}
+
+// Of another machine it is said where it is, and that there is no connection, whatever else
+// there is to say; q and Esc go back to where the view was opened.
+func TestFromElsewhere(t *testing.T) {
+	b := newBench(t, 100, 24, busy(4, 30, 2))
+	b.view.canBack = true
+	b.view.origin = Status{From: "hyper7:61208"}
+	b.draw()
+	b.wants("from hyper7:61208")
+	b.lacks("NO CONNECTION")
+	b.view.origin = Status{From: "hyper7:61208", Down: true, Since: when(), Error: "refused\x1b[2J"}
+	b.draw()
+	b.wants("NO CONNECTION", "no connection since "+here(0)+", trying again", `refused\x1b[2J`)
+	b.view.say("something else")
+	b.draw()
+	b.wants("NO CONNECTION")
+	b.key(tcell.KeyDown, tcell.KeyEscape)
+	if b.view.back {
+		t.Error("Esc goes back while it lets a row go")
+	}
+	b.key(tcell.KeyEscape)
+	if !b.view.back || b.view.quit {
+		t.Error("Esc does not go back")
+	}
+	b.view.back = false
+	b.key("q")
+	if !b.view.back || b.view.quit {
+		t.Error("q does not go back")
+	}
+	b.view.back = false
+	b.key(tcell.KeyCtrlC)
+	if b.view.back || !b.view.quit {
+		t.Error("Ctrl-C does not quit")
+	}
+	waits := newBench(t, 100, 24, nil)
+	waits.view.origin = Status{From: "hyper7", Down: true, Since: when()}
+	waits.draw()
+	waits.wants("waiting for the first sample of hyper7", "no connection since")
 }

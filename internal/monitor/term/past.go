@@ -26,7 +26,8 @@ type past struct {
 	asked question
 	wants bool // something other than what was asked
 	since time.Time
-	shown int // the question whose answer is shown
+	shown int // the newest question that was answered
+	drawn int // the question whose picture is shown
 	found time.Time
 	gap   bool // nothing is known of that time
 
@@ -77,6 +78,7 @@ func (v *view) enterPast() bool {
 	p := &v.past
 	p.on, p.hunt, p.within, p.err, p.record, p.strip, p.gap = true, 0, 0, nil, nil, nil, false
 	p.at, p.found, p.window = v.sample.Time, time.Time{}, window{}
+	p.shown = p.asked.n + 1 // what is still on its way belongs to another visit
 	v.latest, v.paused = now, false
 	return true
 }
@@ -170,7 +172,7 @@ func (v *view) answered(a answer) {
 			p.hunt, p.at, p.within = 0, a.found, 0
 		}
 	}
-	p.record = a.record
+	p.record, p.drawn = a.record, a.n
 	p.gap = a.record == nil || missed(a.record, a.found)
 	v.picture()
 }
@@ -312,10 +314,10 @@ func (v *view) nextMetric() {
 
 // askTime asks where to go.
 func (v *view) askTime() {
+	was := v.past.on
 	if !v.enterPast() {
 		return
 	}
-	was := v.past
 	v.prompt = &prompt{label: "go to (03:12, yesterday 14:00, -2h): ", enter: func(text string) {
 		now := v.latest.Time.Local()
 		at, err := parseTime(text, now)
@@ -333,11 +335,11 @@ func (v *view) askTime() {
 			v.visit(at, within)
 			return
 		}
-		if was.record == nil {
+		if !was {
 			v.live()
 		}
 	}, cancel: func() {
-		if was.record == nil {
+		if !was {
 			v.live()
 		}
 	}}

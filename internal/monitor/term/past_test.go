@@ -293,12 +293,22 @@ func TestGap(t *testing.T) {
 // broken is a history that does not answer, fails or blows up.
 type broken struct {
 	records
-	err   error
-	hangs chan struct{}
+	err    error
+	hangs  chan struct{}
+	charts bool // alone fail
+}
+
+func (b broken) Range(ctx context.Context, from, to time.Time, step time.Duration, fields ...string) (*history.Series, error) {
+	if b.charts {
+		return nil, b.err
+	}
+	return b.records.Range(ctx, from, to, step, fields...)
 }
 
 func (b broken) At(ctx context.Context, at time.Time, step time.Duration) (*history.Record, error) {
 	switch {
+	case b.charts:
+		return b.records.At(ctx, at, step)
 	case b.hangs != nil:
 		<-b.hangs // whatever ctx says
 	case b.err == nil:
@@ -309,21 +319,25 @@ func (b broken) At(ctx context.Context, at time.Time, step time.Duration) (*hist
 
 func TestHistoryThatFails(t *testing.T) {
 	past := recorded(t, time.Minute, nil, nil)
-	b := withPast(t, 80, 24, broken{past, errors.New("the server says \x1b[31mno"), nil})
+	b := withPast(t, 80, 24, broken{records: past, err: errors.New("the server says \x1b[31mno")})
 	b.settles(tcell.KeyLeft)
 	b.wants("No history: the server says", `\x1b[31m`)
 	b.settles("l")
 	b.wants("hyper1", "CPU%v")
-	b = withPast(t, 80, 24, broken{past, nil, nil})
+	b = withPast(t, 80, 24, broken{records: past})
 	b.settles(tcell.KeyLeft)
 	b.wants("a fault of Sarn: the disk")
+	// A picture is worth showing without a strip.
+	b = withPast(t, 80, 24, broken{records: past, err: errors.New("charts are slow"), charts: true})
+	b.settles("g", "-10s", tcell.KeyEnter)
+	b.wants("PAST", "history: charts are slow", ">CPU  not known", "COMMAND", "kept 6")
 }
 
 // A history that hangs holds up nothing, and is not asked again until it has returned.
 func TestHistoryThatHangs(t *testing.T) {
 	past := recorded(t, time.Minute, nil, nil)
 	hangs := make(chan struct{})
-	h := newHistorian(broken{past, errors.New("at last"), hangs})
+	h := newHistorian(broken{records: past, err: errors.New("at last"), hangs: hangs})
 	h.patience = 50 * time.Millisecond
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()

@@ -180,7 +180,9 @@ func brevityFine(seconds float64) string {
 }
 
 // noPicture says whether there is nothing to show of the time.
-func (p *past) noPicture() bool { return p.gap || p.record == nil || p.err != nil }
+func (p *past) noPicture() bool {
+	return p.gap || p.record == nil || p.err != nil && p.drawn != p.asked.n
+}
 
 // whyNoPicture says why there is none of a time.
 func (v *view) whyNoPicture(y int) {

@@ -185,6 +185,14 @@ func (v *view) helpText() []item {
 		{"k r", "send a signal; set the nice value; both ask first"},
 		{"p Space", "pause, go on"},
 		{"+ -", "longer and shorter interval"},
+		{"a", "alerts: active, pending, past"},
+		{"← →", "a column back or forward in time; with Shift, or [ ], ten; held down ever faster"},
+		{"g", "go to a time: 03:12, yesterday 14:00, mon 9:30, 2026-05-04 03:12, -2h"},
+		{"( ) m", "the spike before and after; in which metric"},
+		{"{ }", "where the alert before and after began"},
+		{"z Z", "more and less time in a column of the strip"},
+		{"e", "of a record of the past the peaks, or the means"},
+		{"l Esc", "from the past to now"},
 		{"mouse", "click a heading to sort, a row to choose it; the wheel scrolls"},
 		{"Ctrl-L", "draw the screen again, after something else has written on it"},
 		{"q Ctrl-C", "quit"},
@@ -200,6 +208,7 @@ func (v *view) helpText() []item {
 	items = append(items, item{"Signs", ""},
 		item{"bars", "| user or used, # system, n nice, i interrupts, s stolen, w waiting for I/O, c cache"},
 		item{"CPU in one sign", ". is idle, 1 to 9 tenths, * all"},
+		item{"strip of time", "the same signs, of the largest in the time of a column; blank: nothing is known; !: an alert began"},
 		item{"!", "too much"},
 		item{"?", "the kernel does not tell this user"})
 	if v.sample != nil && len(v.sample.Missing) > 0 {
