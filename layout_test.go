@@ -58,8 +58,7 @@ var mayImport = map[string][]string{
 	"internal/monitor/serve":   {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
 	"internal/monitor/remote":  {"internal/monitor/alert", "internal/monitor/history", "internal/monitor/sample"},
 	"internal/monitor/fleet":   {"internal/monitor/remote", "internal/monitor/sample", "internal/problem", "internal/strict"},
-
-	"internal/monitor/web": {},
+	"internal/monitor/web":     {},
 
 	"internal/daemon":  {},
 	"internal/graph":   {},

@@ -78,7 +78,7 @@ func (r *report) screen(name string, f figures) {
 }
 
 func (r *report) once(name string, f figures) {
-	r.add("Printed once, with the rates of a second", name, f, onceCPU, onceTime, onceBytes, peakMemory)
+	r.add("Printed once, with the rates of a second", name, f, onceCPU, onceTime, onceBytes)
 }
 
 func (r *report) served(name string, f figures) {

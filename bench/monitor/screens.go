@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 )
 
@@ -145,15 +144,7 @@ func once(ctx context.Context, tool *tool) (figures, error) {
 	}
 	took := time.Since(began)
 	s := cmd.ProcessState
-	return figures{onceCPU: ms(s.UserTime() + s.SystemTime()), onceTime: ms(took), peakMemory: maxResident(s), onceBytes: float64(out.Len())}, nil
-}
-
-// maxResident is the most memory that an ended process has had, in MiB.
-func maxResident(s *os.ProcessState) float64 {
-	if u, ok := s.SysUsage().(*syscall.Rusage); ok {
-		return float64(u.Maxrss) / 1024
-	}
-	return 0
+	return figures{onceCPU: ms(s.UserTime() + s.SystemTime()), onceTime: ms(took), onceBytes: float64(out.Len())}, nil
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -151,7 +151,7 @@ func measureHistory(ctx context.Context, o *options, dir string, r *report) erro
 		r.history(o.days, when, found)
 		return err
 	}
-	if err := note("nobody looks on", figures{}); err != nil {
+	if err := note("at rest", figures{}); err != nil {
 		return err
 	}
 	a, err := s.audience(ctx, 10)
@@ -162,7 +162,7 @@ func measureHistory(ctx context.Context, o *options, dir string, r *report) erro
 	if err := pause(ctx, o.turn/2); err != nil {
 		return err
 	}
-	if err := note("10 look on", figures{}); err != nil {
+	if err := note("10 viewers", figures{}); err != nil {
 		return err
 	}
 	now := time.Now()

@@ -1,12 +1,9 @@
 package cli
 
 import (
-	"fmt"
-	"os"
 	"runtime/debug"
-	"strings"
 
-	"golang.org/x/sys/unix"
+	"sarn/internal/daemon"
 )
 
 // spareHeap lets the heap be little more than what is alive: who runs for months beside
@@ -17,26 +14,9 @@ func spareHeap(getenv func(string) string) {
 	}
 }
 
-// spareProgram gives back what only the start has needed: garbage, and the pages of the
-// program that it has touched, most of a large program that is mostly not a monitor. What
-// is needed comes again from the page cache.
+// spareProgram gives back what only the start has needed: garbage, and pages of the
+// program.
 func spareProgram() {
 	debug.FreeOSMemory()
-	exe, err := os.Readlink("/proc/self/exe")
-	if err != nil {
-		return
-	}
-	maps, err := os.ReadFile("/proc/self/maps")
-	if err != nil {
-		return
-	}
-	for line := range strings.Lines(string(maps)) {
-		var from, to uintptr
-		var mode string
-		// What cannot be written to is as it is in the file.
-		n, _ := fmt.Sscanf(line, "%x-%x %s", &from, &to, &mode)
-		if n == 3 && (mode == "r-xp" || mode == "r--p") && strings.HasSuffix(strings.TrimSpace(line), " "+exe) {
-			_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, to-from, unix.MADV_DONTNEED)
-		}
-	}
+	daemon.GiveBack()
 }
