@@ -17,15 +17,15 @@ import (
 	"sarn/internal/monitor/sample"
 )
 
-// impatient is a server that waits for clients a twentieth as long.
-func impatient(t *testing.T, c Config, source Source) *Server {
+// impatient is a server that waits for clients so many times less long.
+func impatient(t *testing.T, less time.Duration, c Config, source Source) *Server {
 	t.Helper()
 	c.Listen, c.Interval = "127.0.0.1:0", 100*time.Millisecond
 	s, err := New(c, Deps{Source: source, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.patience /= 20
+	s.patience /= less
 	run(t, s)
 	return s
 }
@@ -67,12 +67,12 @@ func until(t *testing.T, what string, ok func() bool) {
 
 // TestNeverReads: who reads nothing is dropped, holds up nobody, and holds few frames.
 func TestNeverReads(t *testing.T) {
-	s := impatient(t, Config{Viewers: 100}, &busy{})
+	s := impatient(t, 4, Config{Viewers: 100}, &busy{})
 	r, _ := open(t, "http://"+s.Address()+"/api/v1/stream")
 	for range 99 {
 		dial(t, s, "GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	}
-	until(t, "most look on", func() bool { return s.hub.viewers.Load() > 50 })
+	until(t, "most look on", func() bool { return s.hub.viewers.Load() > 20 })
 	var last string
 	for s.hub.viewers.Load() > 1 {
 		e, err := readEvent(r)
@@ -95,7 +95,7 @@ func TestNeverReads(t *testing.T) {
 // TestSlowRequests: who sends a request bit by bit, or none, is dropped, and does not keep
 // others out for longer.
 func TestSlowRequests(t *testing.T) {
-	s := impatient(t, Config{Viewers: 1, Token: token}, &machine{})
+	s := impatient(t, 20, Config{Viewers: 1, Token: token}, &machine{})
 	var slow []net.Conn
 	for i := range 2 * spare {
 		slow = append(slow, dial(t, s, []string{"", "GET /api/v1/sample HTTP/1.1\r\nHost: x", "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 99\r\n\r\ntoken="}[i%3]))
