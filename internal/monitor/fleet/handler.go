@@ -175,7 +175,11 @@ func (f *follower) write(format string, args ...any) error {
 	if _, err := fmt.Fprintf(f.w, format, args...); err != nil {
 		return err
 	}
-	return f.to.Flush()
+	if err := f.to.Flush(); err != nil {
+		return err
+	}
+	// HTTP/2 ends a stream when its deadline passes, also if there was nothing to send.
+	return f.to.SetWriteDeadline(time.Time{})
 }
 
 // stream sends the list, and again when it has changed, as server-sent events "hosts".

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"sarn/internal/monitor/remote"
 	"sarn/internal/monitor/sample"
@@ -156,6 +157,28 @@ func TestStreams(t *testing.T) {
 	stop()
 	if len(lines) != 4 || lines[0] != "event: hosts" || lines[2] != "event: hosts" || lines[1] == lines[3] {
 		t.Errorf("the list's stream is %q", lines)
+	}
+}
+
+// deadlines knows until when a client may read what it is sent.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	until time.Time
+	had   bool
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	d.until, d.had = t, d.had || !t.IsZero()
+	return nil
+}
+
+// TestQuietStreamLives: a client has a time for each write, and no deadline in between,
+// at which HTTP/2 would end the stream.
+func TestQuietStreamLives(t *testing.T) {
+	d := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	f := &follower{d, http.NewResponseController(d)}
+	if err := f.write("event: x\n\n"); err != nil || !d.had || !d.until.IsZero() {
+		t.Errorf("%v; a deadline: %v, the last %v", err, d.had, d.until)
 	}
 }
 
