@@ -227,6 +227,20 @@ func testHosts(t *testing.T, browser *browsertest.Browser) {
 		b := browser.Open(t, m.url("/hosts/hyper3"), desk())
 		b.Expect("502", "Bad Gateway")
 		b.Until(`document.body.dataset.state === "down" && document.querySelector("#problem").innerText.includes("no route to host")`)
+		// Nothing is known of it: not that it has no processes either, whatever happens.
+		b.Act(`dispatchEvent(new Event("resize")); document.querySelector('#processes th[data-column="pid"] button').click()`)
+		browsertest.JS[bool](b, `new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))`)
+		if got := browsertest.JS[string](b, `[...document.querySelectorAll("main .none, main .count")].filter(e => e.checkVisibility()).map(e => e.innerText).join(" ")`); strings.TrimSpace(got) != "" {
+			t.Errorf("it says %q", got)
+		}
+	})
+	t.Run("away", func(t *testing.T) {
+		b := browser.Open(t, m.url("/hosts"), desk())
+		b.Until(`document.body.dataset.state === "up"`)
+		b.Act(`window.real = window.fetch; window.fetch = () => Promise.reject(new TypeError("no network"))`)
+		b.Until(`document.body.dataset.state === "down"`)
+		b.Act(`window.fetch = window.real`)
+		b.Until(`document.body.dataset.state === "up"`)
 	})
 	t.Run("liar", func(t *testing.T) {
 		b := browser.Open(t, m.url("/hosts/liar"), desk())
