@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -236,5 +237,42 @@ func TestLyingHost(t *testing.T) {
 	what.Store("event: other\ndata: {}\n\nevent: sample\ndata: {\"a\":1}\n\n")
 	if _, text := get(t, s.URL+"/api/v1/hosts/lies/stream"); text != "event: sample\ndata: {\"a\":1}\n\n" {
 		t.Errorf("what is right comes as %q", text)
+	}
+}
+
+// TestPassesAreBounded: however many ask of a host, few answers are on their way at a time,
+// and all get theirs.
+func TestPassesAreBounded(t *testing.T) {
+	var open, most atomic.Int64
+	arrived, answers := make(chan struct{}, 100), make(chan struct{})
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/sample") {
+			return
+		}
+		most.Store(max(most.Load(), open.Add(1)))
+		arrived <- struct{}{}
+		<-answers
+		open.Add(-1)
+		io.WriteString(w, "{}")
+	}))
+	defer h.Close()
+	f := looking(t, Config{Hosts: []Host{{"h", remote.Config{Address: h.URL}}}})
+	s := web(t, f)
+	const askers = 8
+	var all sync.WaitGroup
+	for range askers {
+		all.Go(func() {
+			if status, text := get(t, s.URL+"/api/v1/hosts/h/sample"); status != http.StatusOK {
+				t.Errorf("%d %s", status, text)
+			}
+		})
+	}
+	for range mostPasses {
+		<-arrived
+	}
+	close(answers)
+	all.Wait()
+	if most.Load() > mostPasses {
+		t.Errorf("%d were on their way", most.Load())
 	}
 }
