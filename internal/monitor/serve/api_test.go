@@ -100,6 +100,26 @@ func TestNoHistory(t *testing.T) {
 	}
 }
 
+// TestASlowDiskIsSaidOnce, and again when it has kept up between.
+func TestASlowDiskIsSaidOnce(t *testing.T) {
+	var log strings.Builder
+	k := &keeper{log: slog.New(slog.NewTextHandler(&log, nil)), samples: make(chan *sample.Sample, mostUnkept)}
+	for range 2 {
+		log.Reset()
+		for range 3 * mostUnkept { // two come while one is written
+			k.take(nil)
+			k.take(nil)
+			<-k.samples
+		}
+		if n := strings.Count(log.String(), "does not keep up"); n != 1 {
+			t.Errorf("said %d times", n)
+		}
+		for len(k.samples) > 0 {
+			<-k.samples
+		}
+	}
+}
+
 // TestKeeps: what is seen is kept, the last second too, and a disk that hangs holds up nobody.
 func TestKeeps(t *testing.T) {
 	slow := &hung{History: kept(t), stuck: make(chan struct{})}
