@@ -56,9 +56,9 @@ func TestHistory(t *testing.T) {
 		"":                                     `200 "memory.used"`,
 		"/at?time=2026-03-01T03:12:30Z":        `200 "available":30`,
 		"/at?time=2026-03-01T04:12:30%2B01:00": `200 "available":30`,
-		"/range?from=2026-03-01T03:12:00Z&to=2026-03-01T03:12:10Z&field=memory.available&step=1s": `200 "values":[0,1,2,3,4,5,6,7,8,9]`,
-		"/range?from=2026-03-01T03:12:00Z&to=2026-03-01T03:13:00Z&field=memory.available":         `200 "step":1,`,
-		"/range?from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z" + strings.Repeat("&field=cpu.busy", 32):  `200 "lines":`,
+		"/range?from=2026-03-01T03:12:00Z&to=2026-03-01T03:12:10Z&field=memory.available&step=1s":          `200 "values":[0,1,2,3,4,5,6,7,8,9]`,
+		"/range?from=2026-03-01T03:12:00Z&to=2026-03-01T03:13:00Z&field=memory.available":                  `200 "step":1,`,
+		"/range?from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z" + strings.Repeat("&field=cpu.busy", 32): `200 "lines":`,
 
 		"/at":                                                                             "400 time is missing",
 		"/at?time=yesterday":                                                              "400 is not a time",
