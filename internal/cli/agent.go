@@ -49,9 +49,11 @@ certificate; without, to this machine alone.`,
 			if err != nil {
 				return err
 			}
+			reload := func() {}
 			if beside != nil {
-				tasks = append(tasks, beside)
+				tasks, reload = append(tasks, beside), beside.reload
 			}
+			defer onHangup(cmd.Context(), reload)()
 			return daemon.Run(cmd.Context(), log, a.Getenv("NOTIFY_SOCKET"), tasks...)
 		},
 	}

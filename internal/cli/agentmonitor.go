@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -54,6 +55,15 @@ type agentMonitor struct {
 	open  func() (*monitorBox, error)
 	log   *slog.Logger
 	ready chan struct{}
+	box   atomic.Pointer[monitorBox] // that runs, or nil
+}
+
+// reload has the monitor that runs read its alerts again. One that does not run does so
+// when it starts.
+func (t *agentMonitor) reload() {
+	if box := t.box.Load(); box != nil {
+		box.reload()
+	}
 }
 
 // String implements daemon.Task.
@@ -93,6 +103,7 @@ func (t *agentMonitor) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer onHangup(ctx, box.reload)()
+	t.box.Store(box)
+	defer t.box.Store(nil)
 	return errors.Join(box.Run(ctx), box.Close())
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bufio"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -98,5 +100,39 @@ func TestAgentMonitor(t *testing.T) {
 	out, err := bounded(t, program, "agent", "--node", "host1", "--monitor", "10.0.0.1:61208").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "--monitor: 10.0.0.1:61208 can be reached") {
 		t.Errorf("without certificates: %v %s", err, out)
+	}
+}
+
+// TestAgentHangup: `systemctl reload` is for the monitor's alerts. An agent that has no
+// monitor, or one that cannot run, stays.
+func TestAgentHangup(t *testing.T) {
+	dir := t.TempDir()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, monitor := range []string{"off", taken.Addr().String()} {
+		cmd := bounded(t, program, "agent", "--node", "host1", "--server", "http://127.0.0.1:1", "--netns-dir", dir+"/netns",
+			"--monitor", monitor, "--monitor-state", dir+"/state")
+		out, err := cmd.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			if monitor == "off" && strings.Contains(lines.Text(), "controller") || strings.Contains(lines.Text(), "the monitor does not run") {
+				break
+			}
+		}
+		cmd.Process.Signal(syscall.SIGHUP)
+		cmd.Process.Signal(syscall.SIGTERM)
+		io.Copy(io.Discard, out)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("--monitor %s: %v", monitor, err)
+		}
 	}
 }

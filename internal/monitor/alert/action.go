@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/net/http/httpguts"
 )
 
@@ -222,24 +223,35 @@ func timeoutOr(text string, missing time.Duration) time.Duration {
 }
 
 // secret reads what a file or a variable of the environment holds; "" if none is named.
+// A file may be mended while the program runs, its environment not: that error is
+// permanent.
 func secret(file, env string, getenv func(string) string) (string, error) {
-	text := ""
 	switch {
 	case file != "":
 		b, err := os.ReadFile(file)
 		if err != nil {
 			return "", fmt.Errorf("read a secret: %w", err)
 		}
-		text = strings.TrimSpace(string(b))
+		text := strings.TrimSpace(string(b))
+		return text, checkSecret(text, "the file "+file, "is empty")
 	case env != "":
-		text = getenv(env)
-	default:
-		return "", nil
+		text := getenv(env)
+		if err := checkSecret(text, "the environment's "+env, "is not set"); err != nil {
+			return "", backoff.Permanent(err)
+		}
+		return text, nil
 	}
-	if text == "" || strings.ContainsAny(text, "\r\n") {
-		return "", fmt.Errorf("the secret in %s is not one line of text", either(file, env))
+	return "", nil
+}
+
+func checkSecret(text, where, none string) error {
+	switch {
+	case text == "":
+		return fmt.Errorf("%s, which is to hold a secret, %s", where, none)
+	case strings.ContainsAny(text, "\r\n"):
+		return fmt.Errorf("%s, which is to hold a secret, has more than one line", where)
 	}
-	return text, nil
+	return nil
 }
 
 type logSender struct{ log *slog.Logger }

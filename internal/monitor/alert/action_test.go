@@ -111,6 +111,54 @@ func TestWebhook(t *testing.T) {
 	}
 }
 
+// TestASecretThatIsNotThere: what is wrong is said, and once; a variable of the environment
+// will not come by itself.
+func TestASecretThatIsNotThere(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for action, want := range map[string]struct {
+		words   string
+		retried uint64
+	}{
+		`mail: {server: "127.0.0.1:9", from: a@example.net, to: [b@example.net], user: me, password_env: P}`:                        {"the environment's P, which is to hold a secret, is not set", 0},
+		`webhook: {url: "http://127.0.0.1:9", token_env: P}`:                                                                        {"the environment's P, which is to hold a secret, is not set", 0},
+		`webhook: {url: "http://127.0.0.1:9", token_env: TWO}`:                                                                      {"has more than one line", 0},
+		`webhook: {url: "http://127.0.0.1:9", tries: 3, token_file: ` + empty + `}`:                                                 {"the file " + empty + ", which is to hold a secret, is empty", 2},
+		`mail: {server: "127.0.0.1:9", from: a@example.net, to: [b@example.net], tries: 3, user: me, password_file: ` + empty + `}`: {"is empty", 2},
+	} {
+		d, log := deliver(t, `{name: a, `+action+`}`, "x", map[string]string{"TWO": "a\nb"})
+		if d.Failed != 1 || d.Retried != want.retried || !strings.Contains(d.Error, want.words) {
+			t.Errorf("%s: %+v", action, d)
+		}
+		if n := strings.Count(log, "level=WARN"); n != min(1, int(want.retried)) || strings.Count(log, "level=ERROR") != 1 {
+			t.Errorf("%s: told more than once: %s", action, log)
+		}
+	}
+}
+
+// TestADifferentEventHasADifferentKey, and all tries of one the same.
+func TestADifferentEventHasADifferentKey(t *testing.T) {
+	w, err := newWebhook(&Webhook{URL: "http://127.0.0.1:9"}, &Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := func(n Notification) string {
+		r, err := w.request(t.Context(), &n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Header.Get("Idempotency-Key")
+	}
+	first := Notification{Event: Change, Time: morning, Alert: Alert{ID: "1", Level: Critical}}
+	again := first
+	again.Time = morning.Add(time.Minute) // critical, warning, and critical again
+	if key(first) != key(first) || key(first) == key(again) {
+		t.Errorf("%s, %s", key(first), key(again))
+	}
+}
+
 func TestAWebhookThatHangsEnds(t *testing.T) {
 	stop := make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-stop }))
@@ -172,7 +220,7 @@ func TestExecInterpretsNothing(t *testing.T) {
 
 func TestAProgramThatHangsIsKilledWithItsChildren(t *testing.T) {
 	dir := t.TempDir()
-	d, _ := deliver(t, `{name: a, exec: {timeout: 300ms, command: [sh, -c, "sleep 1000 & echo $! >`+dir+`/pid; wait"]}}`, "x", map[string]string{"PATH": os.Getenv("PATH")})
+	d, _ := deliver(t, `{name: a, exec: {timeout: 2s, command: [sh, -c, "sleep 1000 & echo $! >`+dir+`/pid; wait"]}}`, "x", map[string]string{"PATH": os.Getenv("PATH")})
 	if d.Failed != 1 || !strings.Contains(d.Error, "was killed") {
 		t.Errorf("%+v", d)
 	}

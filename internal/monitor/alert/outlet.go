@@ -70,6 +70,8 @@ type outlet struct {
 	tries  int
 	limit  *limit
 	wake   chan struct{}
+	// failing says that the last try failed, which was said. It is run's own.
+	failing bool
 
 	mu    sync.Mutex
 	queue []Notification
@@ -187,7 +189,10 @@ func (o *outlet) deliver(ctx context.Context, n *Notification) error {
 			o.state.Retried++
 			o.fail(err)
 			o.mu.Unlock() // a slow log does not keep Observe from queueing
-			o.deps.Log.Warn("an alert's action failed and will be tried again", "action", o.Name, "alert", n.Alert.ID, "error", err.Error(), "after", after.Round(time.Millisecond))
+			if !o.failing {
+				o.failing = true
+				o.deps.Log.Warn("an alert's action failed; it is tried again and again, each time after a longer pause", "action", o.Name, "alert", n.Alert.ID, "error", err.Error(), "after", after.Round(time.Millisecond))
+			}
 		}))
 	var permanent *backoff.PermanentError
 	if errors.As(err, &permanent) {
@@ -208,9 +213,14 @@ func (o *outlet) done(n *Notification, err error) {
 	}
 	o.mu.Unlock()
 	if err == nil {
+		if o.failing {
+			o.failing = false
+			o.deps.Log.Info("an alert's action works again", "action", o.Name)
+		}
 		return
 	}
-	o.deps.Log.Error("an alert's action failed", "action", o.Name, "alert", n.Alert.ID, "event", string(n.Event), "error", err.Error())
+	o.failing = true
+	o.deps.Log.Error("an alert's action failed; this is not told to anybody by it", "action", o.Name, "alert", n.Alert.ID, "event", string(n.Event), "error", err.Error())
 }
 
 // limit is a bucket of tokens: full at first, and filled over `per`.

@@ -194,10 +194,7 @@ func (e *Engine) restoreAlert(s *savedAlert, pause time.Duration) {
 		return r.Name == s.Alert.Rule && r.Of == s.Alert.Of && r.Value == s.Alert.Metric
 	})
 	if i < 0 || len(e.watches[i].states) >= mostSubjects {
-		if s.Alert.Level > OK { // its rule is no more
-			s.Alert.Phase, s.Alert.Level, s.Alert.Ended, s.Alert.Gone = Cleared, OK, e.deps.Now(), true
-			e.remember(s.Alert)
-		}
+		e.restorePast(s.Alert)
 		return
 	}
 	r := e.rules[i]
@@ -219,7 +216,17 @@ func (e *Engine) restoreAlert(s *savedAlert, pause time.Duration) {
 			st.told[n] = true
 		}
 	}
-	if !st.resting() {
-		e.watches[i].states[st.key] = st
+	if st.resting() {
+		e.restorePast(s.Alert)
+		return
+	}
+	e.watches[i].states[st.key] = st
+}
+
+// restorePast ends an alert that fired, as its rule or its level is no more.
+func (e *Engine) restorePast(a Alert) {
+	if a.Level > OK {
+		a.Phase, a.Level, a.Ended, a.Gone = Cleared, OK, e.deps.Now(), true
+		e.remember(a)
 	}
 }

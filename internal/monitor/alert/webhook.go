@@ -124,7 +124,7 @@ func (w *webhook) request(ctx context.Context, n *Notification) (*http.Request, 
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "sarn")
 	// With it a receiver knows a notification that it has had before.
-	req.Header.Set("Idempotency-Key", n.Alert.ID+"-"+string(n.Event)+"-"+n.Alert.Level.String())
+	req.Header.Set("Idempotency-Key", fmt.Sprintf("%s-%s-%s-%d", n.Alert.ID, n.Event, n.Alert.Level, n.Time.UnixMilli()))
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}

@@ -175,7 +175,11 @@ func (f *follower) write(format string, args ...any) error {
 	if _, err := fmt.Fprintf(f.w, format, args...); err != nil {
 		return err
 	}
-	return f.to.Flush()
+	if err := f.to.Flush(); err != nil {
+		return err
+	}
+	// HTTP/2 ends a stream when its deadline passes, also if there was nothing to send.
+	return f.to.SetWriteDeadline(time.Time{})
 }
 
 // stream sends the list, and again when it has changed, as server-sent events "hosts".
@@ -211,8 +215,8 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// client is the host's of the request, or nil after a refusal.
-func (h *handler) client(w http.ResponseWriter, r *http.Request) *remote.Client {
+// host is that of the request, with a client, or nil after a refusal.
+func (h *handler) host(w http.ResponseWriter, r *http.Request) *watcher {
 	watcher := h.fleet.watcher(r.PathValue("name"))
 	switch {
 	case watcher == nil:
@@ -222,7 +226,7 @@ func (h *handler) client(w http.ResponseWriter, r *http.Request) *remote.Client 
 		refuse(w, http.StatusBadGateway, "%s: %s", watcher.host.Name, watcher.now().Error)
 		return nil
 	}
-	return watcher.client
+	return watcher
 }
 
 // longestQuery and mostPassed are in bytes.
@@ -233,8 +237,8 @@ const (
 
 // pass asks a host, with the parameters of those names, and sends what it answers on.
 func (h *handler) pass(w http.ResponseWriter, r *http.Request, path string, names []string) {
-	client := h.client(w, r)
-	if client == nil {
+	host := h.host(w, r)
+	if host == nil {
 		return
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
@@ -248,7 +252,13 @@ func (h *handler) pass(w http.ResponseWriter, r *http.Request, path string, name
 			return
 		}
 	}
-	text, err := client.Body(r.Context(), path, query, mostPassed)
+	select {
+	case host.passes <- struct{}{}:
+		defer func() { <-host.passes }()
+	case <-r.Context().Done():
+		return
+	}
+	text, err := host.client.Body(r.Context(), path, query, mostPassed)
 	if err == nil && !json.Valid(text) {
 		err = errors.New("it sends what is no JSON")
 	}
@@ -271,8 +281,8 @@ func statusOf(err error) int {
 
 // follow sends a host's stream on.
 func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
-	client := h.client(w, r)
-	if client == nil {
+	host := h.host(w, r)
+	if host == nil {
 		return
 	}
 	f, done := h.follower(w)
@@ -281,7 +291,7 @@ func (h *handler) follow(w http.ResponseWriter, r *http.Request) {
 	}
 	defer done()
 	begun := false
-	err := client.Stream(r.Context(), func(e remote.Event) error {
+	err := host.client.Stream(r.Context(), func(e remote.Event) error {
 		if !begun {
 			f.begin()
 			begun = true

@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"sarn/internal/monitor/remote"
 	"sarn/internal/monitor/sample"
@@ -159,6 +161,28 @@ func TestStreams(t *testing.T) {
 	}
 }
 
+// deadlines knows until when a client may read what it is sent.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	until time.Time
+	had   bool
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	d.until, d.had = t, d.had || !t.IsZero()
+	return nil
+}
+
+// TestQuietStreamLives: a client has a time for each write, and no deadline in between,
+// at which HTTP/2 would end the stream.
+func TestQuietStreamLives(t *testing.T) {
+	d := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+	f := &follower{d, http.NewResponseController(d)}
+	if err := f.write("event: x\n\n"); err != nil || !d.had || !d.until.IsZero() {
+		t.Errorf("%v; a deadline: %v, the last %v", err, d.had, d.until)
+	}
+}
+
 // TestStreamsAreBounded lets no more follow than there is room for, and lets others in
 // when one goes.
 func TestStreamsAreBounded(t *testing.T) {
@@ -213,5 +237,36 @@ func TestLyingHost(t *testing.T) {
 	what.Store("event: other\ndata: {}\n\nevent: sample\ndata: {\"a\":1}\n\n")
 	if _, text := get(t, s.URL+"/api/v1/hosts/lies/stream"); text != "event: sample\ndata: {\"a\":1}\n\n" {
 		t.Errorf("what is right comes as %q", text)
+	}
+}
+
+// TestPassesAreBounded: however many ask of a host, few answers are on their way at a time,
+// and all get theirs.
+func TestPassesAreBounded(t *testing.T) {
+	var open, most atomic.Int64
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/sample") {
+			return
+		}
+		most.Store(max(most.Load(), open.Add(1)))
+		time.Sleep(50 * time.Millisecond) // so that others come meanwhile, if they may
+		open.Add(-1)
+		io.WriteString(w, "{}")
+	}))
+	defer h.Close()
+	f := looking(t, Config{Hosts: []Host{{"h", remote.Config{Address: h.URL}}}})
+	s := web(t, f)
+	const askers = 8
+	var all sync.WaitGroup
+	for range askers {
+		all.Go(func() {
+			if status, text := get(t, s.URL+"/api/v1/hosts/h/sample"); status != http.StatusOK {
+				t.Errorf("%d %s", status, text)
+			}
+		})
+	}
+	all.Wait()
+	if most.Load() > mostPasses {
+		t.Errorf("%d were on their way", most.Load())
 	}
 }

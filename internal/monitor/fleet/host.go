@@ -30,10 +30,14 @@ type Status struct {
 	Summary *sample.Summary `json:"summary,omitempty"`
 }
 
+// mostPasses bounds what answers of one host take up while they are handed on.
+const mostPasses = 2
+
 // watcher looks at one host.
 type watcher struct {
 	host   Host
 	client *remote.Client // nil if the host's config is wrong
+	passes chan struct{}  // what others ask of it through the fleet, at a time
 
 	mu      sync.Mutex
 	status  Status
@@ -41,7 +45,7 @@ type watcher struct {
 }
 
 func newWatcher(h Host) *watcher {
-	w := &watcher{host: h, status: Status{Name: h.Name, Address: h.Address, State: remote.Connecting, Since: time.Now()}}
+	w := &watcher{host: h, passes: make(chan struct{}, mostPasses), status: Status{Name: h.Name, Address: h.Address, State: remote.Connecting, Since: time.Now()}}
 	client, err := remote.New(h.Config)
 	if err != nil {
 		w.status.State, w.status.Error = remote.Down, err.Error()

@@ -350,10 +350,10 @@ func TestSilence(t *testing.T) {
 // TestCommentsAreLife: a server whose passes are far apart says that it lives.
 func TestCommentsAreLife(t *testing.T) {
 	url := lying(t, func(w http.ResponseWriter, r *http.Request) {
-		for range 6 {
+		for range 40 {
 			io.WriteString(w, ": still here\n\n")
 			http.NewResponseController(w).Flush()
-			time.Sleep(100 * time.Millisecond) // what is tested is the time between
+			time.Sleep(50 * time.Millisecond) // what is tested is the time between
 		}
 		event(w, "sample", good)
 		<-r.Context().Done()
@@ -363,7 +363,7 @@ func TestCommentsAreLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	client.quiet = 400 * time.Millisecond
+	client.quiet = 1500 * time.Millisecond // less than all of them, much more than between two
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	if err := client.Stream(ctx, func(e Event) error { cancel(); return nil }); !strings.Contains(err.Error(), "canceled") {

@@ -56,8 +56,9 @@ func TestHistory(t *testing.T) {
 		"":                                     `200 "memory.used"`,
 		"/at?time=2026-03-01T03:12:30Z":        `200 "available":30`,
 		"/at?time=2026-03-01T04:12:30%2B01:00": `200 "available":30`,
-		"/range?from=2026-03-01T03:12:00Z&to=2026-03-01T03:12:10Z&field=memory.available&step=1s": `200 "values":[0,1,2,3,4,5,6,7,8,9]`,
-		"/range?from=2026-03-01T03:12:00Z&to=2026-03-01T03:13:00Z&field=memory.available":         `200 "step":1,`,
+		"/range?from=2026-03-01T03:12:00Z&to=2026-03-01T03:12:10Z&field=memory.available&step=1s":          `200 "values":[0,1,2,3,4,5,6,7,8,9]`,
+		"/range?from=2026-03-01T03:12:00Z&to=2026-03-01T03:13:00Z&field=memory.available":                  `200 "step":1,`,
+		"/range?from=2026-03-01T00:00:00Z&to=2026-03-02T00:00:00Z" + strings.Repeat("&field=cpu.busy", 32): `200 "lines":`,
 
 		"/at":                                                                             "400 time is missing",
 		"/at?time=yesterday":                                                              "400 is not a time",
@@ -95,6 +96,26 @@ func TestNoHistory(t *testing.T) {
 	for _, path := range []string{"", "/at?time=2026-03-01T03:12:30Z", "/range?from=2026-03-01T03:12:00Z&to=2026-03-01T03:12:10Z&field=cpu.busy"} {
 		if a, body := get(t, "http://"+s.Address()+"/api/v1/history"+path, "", ""); a.StatusCode != http.StatusNotFound || !strings.Contains(body, "no history is kept") {
 			t.Errorf("%s: %s %s", path, a.Status, body)
+		}
+	}
+}
+
+// TestASlowDiskIsSaidOnce, and again when it has kept up between.
+func TestASlowDiskIsSaidOnce(t *testing.T) {
+	var log strings.Builder
+	k := &keeper{log: slog.New(slog.NewTextHandler(&log, nil)), samples: make(chan *sample.Sample, mostUnkept)}
+	for range 2 {
+		log.Reset()
+		for range 3 * mostUnkept { // two come while one is written
+			k.take(nil)
+			k.take(nil)
+			<-k.samples
+		}
+		if n := strings.Count(log.String(), "does not keep up"); n != 1 {
+			t.Errorf("said %d times", n)
+		}
+		for len(k.samples) > 0 {
+			<-k.samples
 		}
 	}
 }

@@ -136,8 +136,9 @@ func rangeOf(q url.Values) (from, to time.Time, step time.Duration, err error) {
 	if to.Sub(from) > longestRange {
 		return from, to, 0, errors.New("that is more than ten years; ask for less")
 	}
-	if step == 0 { // 600 points of few fields
-		step = max(to.Sub(from)/time.Duration(min(600, mostPoints/fields)), time.Second)
+	if step == 0 { // 600 points of few fields; rounded up, so that they are not one too many
+		points := time.Duration(min(600, mostPoints/fields))
+		step = max((to.Sub(from)+points-1)/points, time.Second)
 	}
 	if points := (to.Sub(from) + step - 1) / step * time.Duration(fields); points > mostPoints {
 		return from, to, 0, fmt.Errorf("%d points are more than %d: give a longer step or fewer fields", points, mostPoints)

@@ -20,7 +20,7 @@ type keeper struct {
 func (k *keeper) take(s *sample.Sample) {
 	select {
 	case k.samples <- s:
-		k.losing = false
+		k.losing = k.losing && len(k.samples) > 1 // it has kept up only when nothing waits
 	default:
 		if !k.losing {
 			k.log.Error("the history does not keep up; samples are lost", "waiting", mostUnkept)

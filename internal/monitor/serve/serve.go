@@ -120,6 +120,7 @@ func (s *Server) Run(ctx context.Context) error {
 	select {
 	case err = <-failed:
 		stop()
+		web.Close() //nolint:errcheck // err says more
 	case <-ctx.Done():
 		err = nil
 		soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)

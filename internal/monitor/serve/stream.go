@@ -105,9 +105,11 @@ func (v *viewer) beat() bool {
 	return v.flush([]byte(comment))
 }
 
+// flush has patience with this write alone: HTTP/2 ends a stream when its deadline passes,
+// also if there was nothing to send.
 func (v *viewer) flush(data []byte) bool {
 	v.quiet.Reset(beat)
-	return v.write(data) && v.to.Flush() == nil
+	return v.write(data) && v.to.Flush() == nil && v.to.SetWriteDeadline(time.Time{}) == nil
 }
 
 func (v *viewer) write(data []byte) bool {

@@ -11,6 +11,7 @@ import (
 
 	"sarn/internal/browsertest"
 	"sarn/internal/monitor/sample"
+	"sarn/internal/netnstest"
 )
 
 const rules = `rules:
@@ -21,8 +22,11 @@ const rules = `rules:
 
 const rows = `document.querySelectorAll("#processes tbody tr[data-id]")`
 
-// TestPages runs everything in one browser.
-func TestPages(t *testing.T) {
+// TestPages runs everything in one browser, on a network of its own: Chromium breaks off
+// what it loads when an interface comes or goes (ERR_NETWORK_CHANGED), as in tests of labs.
+func TestPages(t *testing.T) { netnstest.Run(t, testPages) }
+
+func testPages(t *testing.T) {
 	browser := browsertest.Start(t)
 	for name, test := range map[string]func(*testing.T, *browsertest.Browser){
 		"live": testLive, "table": testTable, "details": testDetails, "hostile": testHostile, "reconnect": testReconnect, "history": testHistory,

@@ -40,9 +40,7 @@ func testLogin(t *testing.T, browser *browsertest.Browser) {
 	b.Picture("login")
 	b.Do(chromedp.SendKeys(chromedp.CSS("#token"), "wrong"), chromedp.Click(chromedp.CSS("button")))
 	b.Until(`document.querySelector("#why")?.innerText.includes("not the token")`)
-	if browsertest.JS[string](b, `document.activeElement.id`) != "token" {
-		t.Error("the field is not ready to type into")
-	}
+	b.Until(`document.activeElement.id === "token"`) // ready to type into
 	b.Do(chromedp.SendKeys(chromedp.CSS("#token"), token), chromedp.Click(chromedp.CSS("button")))
 	b.Until(rows + `?.length > 5`)
 	if strings.Contains(browsertest.JS[string](b, `document.documentElement.outerHTML + location.href + document.cookie`), token) {
@@ -227,6 +225,20 @@ func testHosts(t *testing.T, browser *browsertest.Browser) {
 		b := browser.Open(t, m.url("/hosts/hyper3"), desk())
 		b.Expect("502", "Bad Gateway")
 		b.Until(`document.body.dataset.state === "down" && document.querySelector("#problem").innerText.includes("no route to host")`)
+		// Nothing is known of it: not that it has no processes either, whatever happens.
+		b.Act(`dispatchEvent(new Event("resize")); document.querySelector('#processes th[data-column="pid"] button').click()`)
+		browsertest.JS[bool](b, `new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))`)
+		if got := browsertest.JS[string](b, `[...document.querySelectorAll("main .none, main .count")].filter(e => e.checkVisibility()).map(e => e.innerText).join(" ")`); strings.TrimSpace(got) != "" {
+			t.Errorf("it says %q", got)
+		}
+	})
+	t.Run("away", func(t *testing.T) {
+		b := browser.Open(t, m.url("/hosts"), desk())
+		b.Until(`document.body.dataset.state === "up"`)
+		b.Act(`window.real = window.fetch; window.fetch = () => Promise.reject(new TypeError("no network"))`)
+		b.Until(`document.body.dataset.state === "down"`)
+		b.Act(`window.fetch = window.real`)
+		b.Until(`document.body.dataset.state === "up"`)
 	})
 	t.Run("liar", func(t *testing.T) {
 		b := browser.Open(t, m.url("/hosts/liar"), desk())

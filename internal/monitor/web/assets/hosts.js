@@ -51,6 +51,8 @@ const hosts = new Table({
 });
 hosts.tools(byId("hosts").querySelector("header"), "filter: name, address or state");
 
+const patience = 10_000; // with an answer
+
 // Fleet is a table of what is first on all hosts, by a figure.
 class Fleet {
   constructor(id, path, kinds, options) {
@@ -72,9 +74,11 @@ class Fleet {
 
   async load() {
     try {
-      const rows = list(await ask(`${api}/hosts/${this.path}?by=${this.by}&n=50`));
+      const rows = list(await ask(`${api}/hosts/${this.path}?by=${this.by}&n=50`, AbortSignal.timeout(patience)));
       this.table.update(rows.filter((r) => r.process ?? r.machine));
     } catch (e) {
+      // The stream itself may have nothing to say: this is how it shows that the server is away.
+      if (e.status === undefined && stream.up) stream.lost("nothing comes from the server");
       this.table.empty = plain(e.message, 300);
       this.table.update([]);
     }

@@ -15,7 +15,8 @@ export class Table {
   // options: {mount, name, columns, id(row), matches(row, text), sort, few, open(row),
   // empty, parent(row)}
   constructor(options) {
-    Object.assign(this, { rows: [], all: [], depth: [], filter: "", tree: false, every: false, chosen: null, ...options });
+    // known says that there were rows to show, be it none: before that nothing is said.
+    Object.assign(this, { rows: [], all: [], depth: [], known: false, filter: "", tree: false, every: false, chosen: null, ...options });
     this.by = this.columns.find((c) => c.id === this.sort) ?? this.columns[0];
     this.reverse = false;
     for (const c of this.columns) {
@@ -108,6 +109,7 @@ export class Table {
 
   update(all) {
     this.all = all;
+    this.known = true;
     this.arrange();
   }
 
@@ -168,6 +170,7 @@ export class Table {
   }
 
   draw() {
+    if (!this.known) return;
     const total = this.every || this.filter ? this.rows.length : Math.min(this.rows.length, this.few ?? Infinity);
     const height = parseFloat(getComputedStyle(this.table).getPropertyValue("--row")) || 28;
     const top = this.body.getBoundingClientRect().top;
