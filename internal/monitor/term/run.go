@@ -78,8 +78,8 @@ func newScreen(in, out *os.File, kind string) (tcell.Screen, *output, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("nothing is known about this terminal (TERM=%q): try TERM=xterm, or install the package ncurses-term", kind)
 	}
-	// tcell sleeps where terminals of glass and iron needed time, as for each cursor move
-	// of a vt100: seconds for a picture. Today's flow control does without.
+	// tcell sleeps where terminfo says that a terminal needs time, as after each move of a
+	// vt100's cursor: seconds for a picture. None that is in use needs it.
 	unpadded := *info
 	unpadded.PadChar = ""
 	tty, err := newTTY(in, out)
