@@ -43,3 +43,17 @@ func TestTopEscapesNames(t *testing.T) {
 		}
 	}
 }
+
+// CSV has figures in full, however large: no digit is lost and none is an exponent.
+func TestTopCSVFigures(t *testing.T) {
+	s := &sample.Sample{Processes: []sample.Process{{PID: 7, CPU: 0.0123456789, CPUTime: 12_345_678.91, ReadBytes: 9_876_543_210.5, TxBytes: -1}}}
+	var out bytes.Buffer
+	a := &app{State: State{Out: &out, Getenv: func(string) string { return "" }}}
+	f := &topFlags{output: topFormat(formatCSV), count: 1, fields: []string{"pid", "cpu", "cpu_time", "read_bytes", "tx_bytes"}}
+	if err := a.printSample(f, s, true); err != nil {
+		t.Fatal(err)
+	}
+	if want := "pid,cpu,cpu_time,read_bytes,tx_bytes\n7,0.012346,12345678.91,9876543210.5,-1\n"; out.String() != want {
+		t.Errorf("%s, not %s", out.String(), want)
+	}
+}

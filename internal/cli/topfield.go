@@ -3,6 +3,8 @@ package cli
 import (
 	"cmp"
 	"fmt"
+	"math"
+	"strconv"
 	"time"
 
 	"sarn/internal/monitor/sample"
@@ -117,7 +119,7 @@ func (f field) text(s *sample.Sample, p *sample.Process) string {
 	case time.Time:
 		return v.Format(time.RFC3339Nano)
 	case float64:
-		return fmt.Sprintf("%.6g", v)
+		return strconv.FormatFloat(math.Round(v*1e6)/1e6, 'f', -1, 64)
 	default:
 		return fmt.Sprint(v)
 	}

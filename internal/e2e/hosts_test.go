@@ -188,7 +188,7 @@ func TestBrowse(t *testing.T) {
 	term.types("/bet")
 	term.keys("Enter")
 	term.below("STATE^", "beta")
-	term.keys("Down", "Enter")
+	term.keys("Enter")
 	term.shows("COMMAND", "Mem [", "beta")
 
 	two.kill()

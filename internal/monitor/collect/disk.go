@@ -12,6 +12,7 @@ import (
 type disk struct {
 	name  string
 	whole bool // not a partition, and with a size
+	stack bool // see stacked
 	seen  uint64
 	now   diskCounters
 }
@@ -49,7 +50,10 @@ func (c *Collector) readDisks(s *sample.Sample) {
 		if !d.whole || d.now == (diskCounters{}) && strings.HasPrefix(d.name, "loop") || !c.backed(d) {
 			continue
 		}
-		row := sample.Disk{Name: d.name}
+		if !known || c.pass%rarely == 0 {
+			d.stack = c.stacked(d.name)
+		}
+		row := sample.Disk{Name: d.name, Stacked: d.stack}
 		if known {
 			c.diskRates(&row, before, d.now)
 		}
@@ -93,6 +97,15 @@ func (c *Collector) wholeDisk(name string) bool {
 	}
 	_, err := os.Stat(filepath.Join(c.sys, "block", strings.ReplaceAll(name, "/", "!")))
 	return err == nil
+}
+
+// stacked reports whether the block device is made of others, of a file or of memory.
+func (c *Collector) stacked(name string) bool {
+	if strings.HasPrefix(name, "loop") || strings.HasPrefix(name, "zram") {
+		return true
+	}
+	below, err := os.ReadDir(filepath.Join(c.sys, "block", strings.ReplaceAll(name, "/", "!"), "slaves"))
+	return err == nil && len(below) > 0
 }
 
 // backed reports whether there is a file behind a loop device.

@@ -20,6 +20,7 @@ type links struct {
 type link struct {
 	name     string
 	speed    uint64
+	physical bool
 	seen     uint64
 	counters linkCounters
 	rate     linkRate
@@ -65,11 +66,11 @@ func (c *Collector) readInterfaces(s *sample.Sample) {
 			c.links.known[known.name] = known
 		}
 		if first || c.pass%rarely == 0 {
-			known.speed = c.speed(known.name)
+			known.speed, known.physical = c.speed(known.name), c.physical(known.name)
 		}
 		before := known.counters
 		known.counters, known.seen = counters, c.pass
-		row := sample.Interface{Name: known.name, Speed: known.speed, Up: c.links.up(known.name)}
+		row := sample.Interface{Name: known.name, Speed: known.speed, Up: c.links.up(known.name), Physical: known.physical}
 		for i, to := range []*float64{&row.RxBytes, &row.RxPackets, &row.RxErrors, &row.RxDrops} {
 			*to = c.per(before.rx[i], counters.rx[i])
 		}
@@ -128,4 +129,10 @@ func (c *Collector) speed(name string) uint64 {
 		return 0
 	}
 	return uint64(megabits) * 1e6
+}
+
+// physical reports whether the interface has a device.
+func (c *Collector) physical(name string) bool {
+	_, err := os.Stat(filepath.Join(c.sys, "class/net", name, "device"))
+	return err == nil
 }

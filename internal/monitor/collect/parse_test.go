@@ -39,23 +39,35 @@ func TestSensors(t *testing.T) {
 	}
 }
 
-func TestWholeDisks(t *testing.T) {
+func TestDevices(t *testing.T) {
 	dir := fake(t, map[string]string{
 		"stat":                          "cpu 0 0 0 1\n",
 		"block/sda/size":                "100\n",
 		"block/loop0/loop/backing_file": "/image\n",
 		"block/loop1/size":              "100\n",
 		"block/cciss!c0d0/size":         "100\n",
+		"block/dm-0/slaves/sda/size":    "100\n",
 		"diskstats": "8 0 sda 10 0 20 5 10 0 40 15 0 10 20\n8 1 sda1 10 0 20 5 10 0 40 15 0 10 20\n" +
-			"7 0 loop0 1 0 2 1 0 0 0 0 0 1 1\n7 1 loop1 1 0 2 1 0 0 0 0 0 1 1\n7 2 loop2 0 0 0 0 0 0 0 0 0 0 0\n104 0 cciss/c0d0 1\n",
+			"7 0 loop0 1 0 2 1 0 0 0 0 0 1 1\n7 1 loop1 1 0 2 1 0 0 0 0 0 1 1\n7 2 loop2 0 0 0 0 0 0 0 0 0 0 0\n104 0 cciss/c0d0 1\n253 0 dm-0 1\n",
+		"net/dev": "eth0: 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\nbr0: 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n", "class/net/eth0/device/vendor": "x",
 	})
 	c := newCollector(t, Config{Proc: dir, Sys: dir})
-	var names []string
-	for _, d := range pass(t, c).Disks {
+	var names, stacked []string
+	first := pass(t, c)
+	for _, d := range first.Disks {
 		names = append(names, d.Name)
+		if d.Stacked {
+			stacked = append(stacked, d.Name)
+		}
 	}
-	if want := []string{"sda", "loop0", "cciss/c0d0"}; !slices.Equal(names, want) {
+	if want := []string{"sda", "loop0", "cciss/c0d0", "dm-0"}; !slices.Equal(names, want) {
 		t.Errorf("disks %v, want %v", names, want)
+	}
+	if want := []string{"loop0", "dm-0"}; !slices.Equal(stacked, want) {
+		t.Errorf("stacked disks %v, want %v", stacked, want)
+	}
+	if eth, br := interfaceOf(t, first, "eth0"), interfaceOf(t, first, "br0"); !eth.Physical || br.Physical {
+		t.Errorf("physical: eth0 %v, br0 %v", eth.Physical, br.Physical)
 	}
 	c.rate = 0.5 // two seconds
 	var d sample.Disk

@@ -259,7 +259,7 @@ func (c *chart) cover(v *view, ms, weight int64) (int, int) {
 	switch {
 	case v.tier.step.Milliseconds() > c.step:
 		return c.span(ms, ms+v.tier.step.Milliseconds())
-	case v.tier.peaks:
+	case v.peaks:
 		return c.span(ms, ms+1)
 	}
 	before := ms - min(max(weight, 0), most) - c.from

@@ -23,6 +23,7 @@ type archive struct {
 // view is a tier as it is at one time, to be read without holding up Add.
 type view struct {
 	tier     *tier
+	peaks    bool // as in the tier
 	segments []segment
 	pending  []*entry
 }
@@ -41,7 +42,7 @@ func (s *archive) views() ([]view, error) {
 	s.readers++
 	views := make([]view, len(s.tiers))
 	for i, t := range s.tiers {
-		views[i] = view{tier: t, pending: t.pending}
+		views[i] = view{tier: t, peaks: t.peaks, pending: t.pending}
 		for _, seg := range t.segments {
 			views[i].segments = append(views[i].segments, *seg)
 		}
@@ -49,13 +50,36 @@ func (s *archive) views() ([]view, error) {
 	return views, nil
 }
 
-// unview ends what views began: files that were removed meanwhile can be closed.
+// unview ends what views began: files that were removed meanwhile can be closed, and all
+// else if the archive is.
 func (s *archive) unview() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.readers--; s.readers == 0 {
-		s.bury()
+	if s.readers--; s.readers > 0 {
+		return
 	}
+	s.bury()
+	if s.closed {
+		s.release()
+	}
+}
+
+// end closes the archive, in mu: at once, or after the last who reads. Nobody waits for
+// those, as their disk may hang.
+func (s *archive) end() {
+	s.closed = true
+	if s.readers == 0 {
+		s.release()
+	}
+}
+
+// release gives everything back. Nobody reads any more.
+func (s *archive) release() {
+	s.bury()
+	for _, t := range s.tiers {
+		t.close()
+	}
+	s.coder.close()
 }
 
 // bury closes the files of segments that were removed.
@@ -144,7 +168,7 @@ func (s *archive) At(t time.Time, resolution time.Duration) (*Record, error) {
 			return nil, err
 		}
 	}
-	peaks := best.view.tier.peaks
+	peaks := best.view.peaks
 	if best.block != nil {
 		peaks = best.block.Peaks == 1
 	}

@@ -43,23 +43,14 @@ func OpenReader(dir string) (*Reader, error) {
 	return r, nil
 }
 
-// Close closes the files.
+// Close closes the files. Who is being answered still gets the answer.
 func (r *Reader) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.closed {
-		r.closed = true
-		r.release()
+		r.end()
 	}
 	return nil
-}
-
-func (r *Reader) release() {
-	r.bury()
-	for _, t := range r.tiers {
-		t.close()
-	}
-	r.coder.close()
 }
 
 // oftenEnough: the writer adds to the directory every ten passes.

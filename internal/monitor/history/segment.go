@@ -17,7 +17,7 @@ import (
 
 const (
 	segmentMagic  = "SARNHIST"
-	version       = 2
+	version       = 3
 	segmentHeader = 16 // magic, version, checksum of both
 )
 
@@ -143,7 +143,7 @@ func scan(f io.ReaderAt, size int64, deep bool) (blocks []block, end int64, whol
 		return nil, 0, false, err
 	} else if n == segmentHeader && checksum(start[:12]) == binary.LittleEndian.Uint32(start[12:]) && string(start[:8]) == segmentMagic {
 		if v := binary.LittleEndian.Uint32(start[8:]); v != version {
-			return nil, 0, false, fmt.Errorf("history of format %d, but this program knows format %d alone: use a newer sarn, or give it another directory", v, version)
+			return nil, 0, false, fmt.Errorf("history of format %d, but this program knows format %d alone: use the sarn that made it, or give this one another directory", v, version)
 		}
 		whole, end = true, segmentHeader
 	}

@@ -52,6 +52,7 @@ func Open(cfg Config) (*Store, error) {
 		tier, err := openTier(cfg, i)
 		if err != nil {
 			s.release()
+			_ = s.lock.Close()
 			return nil, fmt.Errorf("history: %w", err)
 		}
 		s.tiers = append(s.tiers, tier)
@@ -242,7 +243,8 @@ func age(s *segment) uint64 {
 	return s.blocks[0].First
 }
 
-// Close writes what is pending and lets other processes in.
+// Close writes what is pending and lets other processes in. Who is being answered still
+// gets the answer.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -259,20 +261,18 @@ func (s *Store) Close() error {
 		}
 	}
 	s.syncing.Wait()
+	if s.synced != nil {
+		if err := <-s.synced; err != nil {
+			all = append(all, fmt.Errorf("history: %w", err))
+		}
+		s.readers--
+	}
 	if !s.cfg.Memory {
 		if err := syncFiles(s.cfg.Dir, s.unsynced()); err != nil {
 			all = append(all, fmt.Errorf("history: %w", err))
 		}
 	}
-	s.release()
-	return errors.Join(all...)
-}
-
-func (s *Store) release() {
-	s.bury()
-	for _, t := range s.tiers {
-		t.close()
-	}
-	s.coder.close()
+	s.end()
 	_ = s.lock.Close()
+	return errors.Join(all...)
 }

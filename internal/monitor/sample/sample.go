@@ -121,6 +121,9 @@ type Disk struct {
 	WriteBytes float64 `json:"write_bytes"`
 	Wait       float64 `json:"wait"` // seconds for a request, mean
 	Busy       float64 `json:"busy"` // share of the time
+	// Stacked says that it is made of other disks (device mapper, RAID), of a file (loop)
+	// or of memory (zram): in a sum of all disks its bytes would count twice.
+	Stacked bool `json:"stacked,omitempty"`
 }
 
 // Filesystem is a mounted one. Stale says that it does not answer (a server of files
@@ -150,6 +153,9 @@ type Interface struct {
 	TxErrors  float64 `json:"tx_errors"`
 	RxDrops   float64 `json:"rx_drops"`
 	TxDrops   float64 `json:"tx_drops"`
+	// Physical says that there is a device behind it. What goes through a bridge, a bond or
+	// a tunnel goes through one of those too, if the machine has any.
+	Physical bool `json:"physical,omitempty"`
 }
 
 // Sensor is a reading of hwmon: Documentation/hwmon/sysfs-interface.rst.

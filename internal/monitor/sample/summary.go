@@ -19,8 +19,9 @@ type Summary struct {
 	Memory   Memory     `json:"memory"`
 	Swap     Swap       `json:"swap"`
 
-	// ReadBytes and WriteBytes are those of all disks, RxBytes and TxBytes of all
-	// interfaces that are no machine's end and not the loopback, a second.
+	// ReadBytes and WriteBytes are those of all disks that are not stacked, RxBytes and
+	// TxBytes of all physical interfaces, a second; without one of those, of all that are no
+	// machine's end and not the loopback.
 	ReadBytes  float64 `json:"read_bytes"`
 	WriteBytes float64 `json:"write_bytes"`
 	RxBytes    float64 `json:"rx_bytes"`
@@ -96,7 +97,9 @@ func Summarize(s *Sample, n int) *Summary {
 		sum.Machines = []Machine{}
 	}
 	for i := range s.Disks {
-		sum.ReadBytes, sum.WriteBytes = sum.ReadBytes+s.Disks[i].ReadBytes, sum.WriteBytes+s.Disks[i].WriteBytes
+		if d := &s.Disks[i]; !d.Stacked {
+			sum.ReadBytes, sum.WriteBytes = sum.ReadBytes+d.ReadBytes, sum.WriteBytes+d.WriteBytes
+		}
 	}
 	ends := map[string]bool{"lo": true}
 	for i := range s.Machines {
@@ -111,8 +114,9 @@ func Summarize(s *Sample, n int) *Summary {
 			ends[name] = true
 		}
 	}
+	physical := slices.ContainsFunc(s.Interfaces, func(in Interface) bool { return in.Physical })
 	for i := range s.Interfaces {
-		if in := &s.Interfaces[i]; !ends[in.Name] {
+		if in := &s.Interfaces[i]; in.Physical || !physical && !ends[in.Name] {
 			sum.RxBytes, sum.TxBytes = sum.RxBytes+in.RxBytes, sum.TxBytes+in.TxBytes
 		}
 	}

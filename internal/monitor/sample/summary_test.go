@@ -51,6 +51,13 @@ func TestSummaryOfDevices(t *testing.T) {
 		Machines:   []Machine{{Kind: VM, Interfaces: []string{"tap0"}}, {Kind: Container}, {Kind: Container}},
 	}
 	sum := Summarize(s, 3)
+	if got, want := fmt.Sprint(sum.RxBytes, sum.TxBytes), "5 6"; got != want {
+		t.Errorf("without physical interfaces %s, not %s", got, want)
+	}
+	s.Disks = append(s.Disks, Disk{Name: "dm-0", ReadBytes: 11, WriteBytes: 2, Stacked: true})
+	s.Interfaces[1].Physical = true
+	s.Interfaces = append(s.Interfaces, Interface{Name: "br0", RxBytes: 5, TxBytes: 6}, Interface{Name: "veth0", RxBytes: 5, TxBytes: 6})
+	sum = Summarize(s, 3)
 	if got, want := fmt.Sprint(sum.ReadBytes, sum.WriteBytes, sum.RxBytes, sum.TxBytes, sum.VMs, sum.Containers), "11 2 5 6 1 2"; got != want {
 		t.Errorf("%s, not %s", got, want)
 	}

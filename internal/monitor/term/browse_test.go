@@ -88,7 +88,8 @@ func TestList(t *testing.T) {
 	l.wants("5 hosts", "up 3", "down 1!", "connecting 1", "VMs 3", "alerts 3!", "90.0", "100.0% qemu-zeta", "CRITICAL: memory is at 97%; 18",
 		"connecting to 10.0.0.4:61208", "no connection since "+time.Now().Add(-49*time.Hour).Format(time.DateTime)+": nobody listens there")
 	l.wantsOrder("by name", "alpha beta delta gamma zeta")
-	l.keys(tcell.KeyDown, tcell.KeyDown)
+	l.wants("Enter opens")
+	l.keys(tcell.KeyDown)
 	l.wants("beta: CRITICAL: memory is at 97%")
 	l.keys(tcell.KeyEscape, 'C')
 	l.wantsOrder("by CPU, those that are not up last", "beta zeta alpha delta gamma")
@@ -111,13 +112,28 @@ func TestList(t *testing.T) {
 }
 
 func TestListOpens(t *testing.T) {
-	l := newList(t, 100, 20, fleet())
+	l := newList(t, 100, 20, nil)
 	l.keys(tcell.KeyEnter)
-	l.wants("choose a row first")
+	if l.opened != "" {
+		t.Errorf("%q is opened of none", l.opened)
+	}
+	// At the start it is the first row, whichever that is by then, and after Esc again.
+	l.take(fleet()[2:], nil)
+	l.take(fleet(), nil)
+	l.keys(tcell.KeyEnter)
+	if l.opened != "alpha" {
+		t.Errorf("%q is opened at the start", l.opened)
+	}
+	l.opened = ""
+	l.keys(tcell.KeyDown, tcell.KeyDown, tcell.KeyEscape, 'M', tcell.KeyEnter)
+	if l.opened != "zeta" {
+		t.Errorf("%q is opened after Esc", l.opened)
+	}
+	l.opened = ""
 	l.keys('2')
 	l.wants("qemu-beta", "PID")
 	l.wantsOrder("processes of all", "beta zeta alpha alpha beta zeta")
-	l.keys('/', "qemu-z", tcell.KeyEnter, tcell.KeyDown, tcell.KeyEnter)
+	l.keys('/', "qemu-z", tcell.KeyEnter, tcell.KeyEnter)
 	if l.opened != "zeta" {
 		t.Errorf("%q is opened by a process", l.opened)
 	}

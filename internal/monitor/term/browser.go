@@ -200,7 +200,7 @@ func (b *browser) status() {
 		return
 	}
 	w := v.line(0, y)
-	if h := b.hosts.row(); b.tab == hostsTab && h != nil && note(h) != "" { // in full, which the row has no room for
+	if h := b.hosts.row(); b.tab == hostsTab && !b.hosts.first && h != nil && note(h) != "" { // in full, which the row has no room for
 		w.text(h.Name, strong)
 		w.text(": ", plain)
 		w.text(note(h), plain)
@@ -217,7 +217,7 @@ func (b *browser) status() {
 func (b *browser) helpText() []item {
 	items := []item{
 		{"sarn top --browse " + b.list.version, ""},
-		{"↑ ↓ PgUp PgDn", "choose a row; Home and End too; Esc lets go and clears the filter"},
+		{"↑ ↓ PgUp PgDn", "choose a row; Home and End too; Esc goes back to the first and clears the filter"},
 		{"Enter", "open the host; there q and Esc come back here"},
 		{"1 2 3 v Tab", "hosts, processes of all hosts, VMs and containers of all hosts"},
 		{"/", "show only rows with a text in them; as you type"},
@@ -343,10 +343,10 @@ func (b *browser) move(ev *tcell.EventKey) {
 		b.tab = (b.tab + tabs - 1) % tabs
 	case tcell.KeyEnter, tcell.KeyRight:
 		if b.opened = b.chosen(); b.opened == "" {
-			b.list.say("choose a row first: arrow keys or a click")
+			b.list.say("the chosen host is not in this list: choose another with arrow keys or a click")
 		}
 	case tcell.KeyEscape:
-		t.clearChoice()
+		t.chooseFirst()
 		b.filter("")
 	}
 }

@@ -54,7 +54,7 @@ func sortedBy[R any](columns []column[R], key rune) int {
 }
 
 func newHostProcesses() *table[hostProcess, processKey] {
-	t := &table[hostProcess, processKey]{}
+	t := &table[hostProcess, processKey]{first: true}
 	host := func(r *hostProcess) string { return r.host }
 	t.columns = withHost(processColumns(), func(r *hostProcess) *sample.Process { return r.Process }, host)
 	t.id = func(r *hostProcess) processKey { return processKey{r.host, processID(r.Process)} }
@@ -67,7 +67,7 @@ func newHostProcesses() *table[hostProcess, processKey] {
 }
 
 func newHostMachines() *table[hostMachine, machineKey] {
-	t := &table[hostMachine, machineKey]{}
+	t := &table[hostMachine, machineKey]{first: true}
 	host := func(r *hostMachine) string { return r.host }
 	t.columns = withHost(machineColumns(), func(r *hostMachine) *sample.Machine { return r.Machine }, host)
 	t.id = func(r *hostMachine) machineKey { return machineKey{r.host, r.ID} }
@@ -80,7 +80,7 @@ func newHostMachines() *table[hostMachine, machineKey] {
 }
 
 func newHosts() *table[HostStatus, string] {
-	t := &table[HostStatus, string]{}
+	t := &table[HostStatus, string]{first: true}
 	t.columns, t.words = hostColumns(), 4
 	t.id = func(h *HostStatus) string { return h.Name }
 	t.tie = func(a, b *HostStatus) int { return strings.Compare(a.Name, b.Name) }

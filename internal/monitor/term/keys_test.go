@@ -202,10 +202,12 @@ func TestMachinesAreRows(t *testing.T) {
 
 func TestOneProcessInFull(t *testing.T) {
 	s := busy(4, 30, 2)
+	s.Processes[0].Start = s.Processes[0].Start.In(time.FixedZone("far away", -7*3600))
 	s.Processes[0].Command = "/usr/bin/long " + strings.Repeat("argument ", 400) + "end"
 	b := newBench(t, 80, 24, s)
 	b.key(tcell.KeyDown, tcell.KeyEnter)
 	b.wants("Process 100 prog0", "not told", "argument")
+	b.wants("started         " + s.Processes[0].Start.Local().Format(time.DateTime)) // not as it is on the way here
 	b.key(tcell.KeyPgDn, tcell.KeyPgDn, tcell.KeyPgDn, tcell.KeyPgDn)
 	b.wants("argument end")
 	b.key(tcell.KeyPgUp, tcell.KeyPgUp, tcell.KeyPgUp)

@@ -78,13 +78,17 @@ func newScreen(in, out *os.File, kind string) (tcell.Screen, *output, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("nothing is known about this terminal (TERM=%q): try TERM=xterm, or install the package ncurses-term", kind)
 	}
+	// tcell sleeps where terminfo says that a terminal needs time, as after each move of a
+	// vt100's cursor: seconds for a picture. None that is in use needs it.
+	unpadded := *info
+	unpadded.PadChar = ""
 	tty, err := newTTY(in, out)
 	if err != nil {
 		return nil, nil, err
 	}
 	// In a locale that tcell does not know, characters beyond ASCII become "?".
 	tcell.SetEncodingFallback(tcell.EncodingFallbackASCII)
-	screen, err := tcell.NewTerminfoScreenFromTtyTerminfo(tty, info)
+	screen, err := tcell.NewTerminfoScreenFromTtyTerminfo(tty, &unpadded)
 	if err != nil {
 		return nil, nil, fmt.Errorf("terminal: %w", err)
 	}

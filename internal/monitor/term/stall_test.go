@@ -3,6 +3,7 @@ package term
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"regexp"
 	"strings"
@@ -159,4 +160,20 @@ func TestSlowTerminalGetsTheLatest(t *testing.T) {
 		t.Errorf("%d bytes were sent for %d samples that nobody could see", got.Len(), last)
 	}
 	t.Logf("%d bytes for %d samples", got.Len(), last)
+}
+
+// Terminals that needed time once for each move of the cursor hold up nothing either: at
+// 10 ms for each of a vt420's, these pictures would take minutes.
+func TestPaddedTerminal(t *testing.T) {
+	person, view := line(t, 200, 50)
+	go func() { _, _ = io.Copy(io.Discard, person) }()
+	source := newTicking()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Run(ctx, Config{Source: source, Interval: time.Millisecond, In: view, Out: view, Term: "vt420"})
+	}()
+	source.after(t, 50)
+	stop()
+	<-ended
 }

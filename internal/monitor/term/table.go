@@ -42,6 +42,7 @@ type table[T any, K comparable] struct {
 	was    int  // the place that the chosen one was last at
 	offset int
 	follow bool // keep the chosen one in sight
+	first  bool // see chooseFirst
 
 	// Where it was drawn last, for the mouse.
 	top, height int // of the rows
@@ -69,7 +70,12 @@ func (t *table[T, K]) compare(a, b *T) int {
 	return by
 }
 
-func (t *table[T, K]) arrange() { slices.SortFunc(t.rows, t.compare) }
+func (t *table[T, K]) arrange() {
+	slices.SortFunc(t.rows, t.compare)
+	if t.first && len(t.rows) > 0 {
+		t.chosen, t.has, t.was = t.id(t.rows[0]), true, 0
+	}
+}
 
 // sortBy sorts by a column; by the one that it is already, the other way round. What
 // stands first then is what was asked for, so it comes into sight.
@@ -122,7 +128,7 @@ func (t *table[T, K]) choose(i int) {
 		return
 	}
 	i = min(max(i, 0), len(t.rows)-1)
-	t.chosen, t.has, t.was, t.follow = t.id(t.rows[i]), true, i, true
+	t.chosen, t.has, t.was, t.follow, t.first = t.id(t.rows[i]), true, i, true, false
 }
 
 // move moves the choice by rows. Without one, it begins at the first row in sight.
@@ -306,6 +312,9 @@ func (t *table[T, K]) covers(y int) bool { return t.height > 0 && y >= t.top-1 &
 func (t *table[T, K]) turn() { t.reverse, t.offset = !t.reverse, 0 }
 
 func (t *table[T, K]) clearChoice() { t.has, t.follow = false, false }
+
+// chooseFirst has the first row chosen, whichever that is, until a person chooses one.
+func (t *table[T, K]) chooseFirst() { t.first, t.follow = true, true }
 
 // page is how many rows are in sight.
 func (t *table[T, K]) page() int { return max(t.height, 1) }

@@ -90,7 +90,7 @@ func (v *view) processText() []item {
 		{"user", orNone(p.User)},
 		{"state", p.State + " " + stateName(p.State)},
 		{"parent", strconv.Itoa(p.Parent)},
-		{"started", p.Start.Format(time.DateTime) + ", " + string(uptime(nil, v.sample.Time.Sub(p.Start))) + " ago"},
+		{"started", p.Start.Local().Format(time.DateTime) + ", " + string(uptime(nil, v.sample.Time.Sub(p.Start))) + " ago"},
 		{"threads", strconv.Itoa(p.Threads)},
 		{"nice", strconv.Itoa(p.Nice)},
 		{"CPU", string(percent(nil, p.CPU)) + "% of one CPU"},

@@ -90,6 +90,7 @@ type rows interface {
 	turn()
 	find(text string, by int) bool
 	clearChoice()
+	chooseFirst()
 	page() int
 	click(x, y int) (resort, here bool)
 }
