@@ -143,7 +143,7 @@ func orElse(s, otherwise string) string {
 func (t *topFlags) check(cmd *cobra.Command) error {
 	switch {
 	case !t.once && changedOf(cmd, "count", "fields", "sort", "filter", "output") != "":
-		return usageError("--%s belongs to --once; the live view has keys for it", changedOf(cmd, "count", "fields", "sort", "filter", "output"))
+		return usageError("--%s takes --once; in the live view keys sort and filter: ? shows them", changedOf(cmd, "count", "fields", "sort", "filter", "output"))
 	case (t.once || t.browse || len(t.hosts) > 0) && changedOf(cmd, "state", "alerts") != "":
 		return usageError("--%s belongs to the live view of this machine", changedOf(cmd, "state", "alerts"))
 	case slices.Contains(t.hosts, ""):
