@@ -55,7 +55,7 @@ whatever their "for" is. Nothing is sent.`,
 			return a.print(report, func() error { return a.printCheck(report) })
 		},
 	}
-	cmd.Flags().StringVar(&from, "sample", "", "JSON `file` with a sample to ask the rules of")
+	cmd.Flags().StringVar(&from, "sample", "", "JSON `file` with a sample to ask the rules of, as `sarn top --once -o json` prints it")
 	return cmd
 }
 
@@ -73,7 +73,7 @@ func readSample(file string) (*sample.Sample, error) {
 		if errors.As(err, &wrong) {
 			return nil, fmt.Errorf("%s is not a sample: %s is %s", file, wrong.Field, wrong.Value)
 		}
-		return nil, fmt.Errorf("%s is not a sample: %w", file, err)
+		return nil, fmt.Errorf("%s is not one sample, such as `sarn top --once -o json` prints: %w", file, err)
 	}
 	if s.Time.IsZero() {
 		return nil, fmt.Errorf("%s is not a sample: it has no time", file)

@@ -130,6 +130,9 @@ func (a *app) monitorServe(cmd *cobra.Command, m *monitorFlags) error {
 			return usageError("--%s has no use with `%s`, which talks to no controller but for --nodes", flag, cmd.CommandPath())
 		}
 	}
+	if m.viewers == 0 { // which is the default of those who do not say
+		return usageError("--viewers 0: nobody could look on; give 1 or more")
+	}
 	conf, err := a.monitorConfig(m)
 	if err != nil {
 		return err

@@ -83,6 +83,18 @@ func complete(cmd *cobra.Command, flag string, words ...string) {
 	completeBy(cmd, flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 }
 
+// completeList offers words for a flag that takes several, with commas between.
+func completeList(cmd *cobra.Command, flag string, words ...string) {
+	completeBy(cmd, flag, func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+		before := typed[:strings.LastIndex(typed, ",")+1]
+		offered := make([]string, len(words))
+		for i, word := range words {
+			offered[i] = before + word
+		}
+		return offered, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	})
+}
+
 func completeBy(cmd *cobra.Command, flag string, fn cobra.CompletionFunc) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, fn); err != nil {
 		panic(err)

@@ -69,8 +69,8 @@ docs/monitor-hosts.md.`,
   sarn top --browse hosts.yaml
   sarn top --browse --nodes --once -o csv`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if !t.browse {
-				return noArgs(cmd, args)
+			if !t.browse && len(args) > 0 {
+				return fmt.Errorf("%q is too much: a file of hosts takes --browse, another machine --host", args[0])
 			}
 			return cobra.MaximumNArgs(1)(cmd, args)
 		},
@@ -110,7 +110,7 @@ func (a *app) topFlags(cmd *cobra.Command, t *topFlags) {
 	f.VarP(&t.output, "output", "o", "how to print: `table`, json, csv or yaml")
 	complete(cmd, "output", topFormats()...)
 	complete(cmd, "sort", append([]string{"memory", "io"}, fieldNames()...)...)
-	complete(cmd, "fields", fieldNames()...)
+	completeList(cmd, "fields", fieldNames()...)
 }
 
 // topFormat is the value of --output of top, which knows CSV too.
@@ -143,7 +143,7 @@ func orElse(s, otherwise string) string {
 func (t *topFlags) check(cmd *cobra.Command) error {
 	switch {
 	case !t.once && changedOf(cmd, "count", "fields", "sort", "filter", "output") != "":
-		return usageError("--%s belongs to --once; the live view has keys for it", changedOf(cmd, "count", "fields", "sort", "filter", "output"))
+		return usageError("--%s takes --once; in the live view keys sort and filter: ? shows them", changedOf(cmd, "count", "fields", "sort", "filter", "output"))
 	case (t.once || t.browse || len(t.hosts) > 0) && changedOf(cmd, "state", "alerts") != "":
 		return usageError("--%s belongs to the live view of this machine", changedOf(cmd, "state", "alerts"))
 	case slices.Contains(t.hosts, ""):

@@ -18,7 +18,8 @@ import (
 // settling is how long hosts may take until they are up or down.
 const settling = 25 * time.Second
 
-// browseOnce prints the list when it is known of each host whether it is up.
+// browseOnce prints the list when it is known of each host whether it is up. If there is
+// none because who knows them could not be asked, that is the exit code.
 func (a *app) browseOnce(ctx context.Context, t *topFlags, all *fleet.Fleet) error {
 	look := time.NewTicker(50 * time.Millisecond)
 	defer look.Stop()
@@ -33,10 +34,20 @@ func (a *app) browseOnce(ctx context.Context, t *topFlags, all *fleet.Fleet) err
 		case <-look.C:
 		}
 	}
-	for _, note := range all.Notes() {
+	notes, hosts := all.Notes(), all.Hosts()
+	for _, note := range notes {
 		a.progress("not found: %s", note)
 	}
-	hosts := all.Hosts()
+	if err := a.printHosts(t, hosts); err != nil {
+		return err
+	}
+	if len(hosts) == 0 && len(notes) > 0 {
+		return &exitError{code: exitUnreachable}
+	}
+	return nil
+}
+
+func (a *app) printHosts(t *topFlags, hosts []fleet.Status) error {
 	for i := range hosts {
 		hosts[i] = fleet.Brief(hosts[i])
 		escapeHost(&hosts[i])

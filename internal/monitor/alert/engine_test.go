@@ -183,6 +183,9 @@ rules: [{name: hog, of: process, value: cpu, match: {name: "qemu-*"}, warning: 8
 	if len(b.e.Active()) != 0 || len(past) != 1 || !past[0].Gone || past[0].ID != active[0].ID || b.told(0) != "fire:warning clear:ok" {
 		t.Errorf("%+v %q", past, b.told(0))
 	}
+	if words := past[0].Message; !strings.Contains(words, "qemu-system-x86[9] is there no more; CPU in use was 3 CPUs") {
+		t.Errorf("%q says that it still uses CPU", words)
+	}
 }
 
 func TestCountAndAbsent(t *testing.T) {
@@ -212,6 +215,11 @@ rules:
 	active("gone", "few", "vm")
 	b.pass(sample.Sample{Machines: []sample.Machine{vm}}) // processes were not seen: nothing is known
 	active("gone", "few", "vm")
+	vm.State = "running"
+	b.pass(sample.Sample{Processes: []sample.Process{{PID: 1}}, Machines: []sample.Machine{vm}})
+	if past := b.e.Past(1); len(past) != 1 || !strings.Contains(past[0].Message, `a machine is there again with name "web1"`) {
+		t.Errorf("cleared: %+v", past)
+	}
 }
 
 func TestRestarts(t *testing.T) {

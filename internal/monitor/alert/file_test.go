@@ -121,3 +121,14 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestSmallThresholdsAreTold: rounding does not make what fires and what clears one number.
+func TestSmallThresholdsAreTold(t *testing.T) {
+	report, err := Check("x", []byte("rules: [{name: x, of: process, value: cpu, warning: 5%}]"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if means := report.Rules[0].Means; !strings.Contains(means, "above 0.05 CPUs") || !strings.Contains(means, "clears below 0.045 CPUs") {
+		t.Error(means)
+	}
+}

@@ -27,6 +27,10 @@ func (r *rule) messageOf(a *Alert) string {
 	text := r.Message
 	switch {
 	case text != "":
+	case a.Phase == Cleared && r.value.group == absent:
+		text = "{host}: a " + r.kind.name + " is there again with " + r.matchWords()
+	case a.Phase == Cleared && a.Gone && r.value.group == notGroup:
+		text = "{host}: {subject} is there no more; {what} was {value}, threshold {threshold}"
 	case r.value.group == absent:
 		text = "{host}: no " + r.kind.name + " is there with " + r.matchWords()
 	case r.value.group == restarts:

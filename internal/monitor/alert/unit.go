@@ -127,6 +127,8 @@ func short(v float64) string {
 	digits := 0
 	switch {
 	case v == math.Trunc(v):
+	case math.Abs(v) < 0.1:
+		digits = 4
 	case math.Abs(v) < 10:
 		digits = 2
 	case math.Abs(v) < 100:

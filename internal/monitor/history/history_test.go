@@ -312,6 +312,27 @@ func TestRange(t *testing.T) {
 }
 
 // TestRetention: what is kept does not grow, and is as much as was asked for.
+// TestNoRatesAreNotKept: a program that has just been started has no rates yet; a chart does
+// not show that as a machine that stood still.
+func TestNoRatesAreNotKept(t *testing.T) {
+	s := opened(t, Config{Dir: t.TempDir()})
+	for i := range 4 {
+		sm := host(noon.Add(time.Duration(i) * time.Second))
+		sm.CPU.Total.User = 0.5
+		if i == 2 { // started again
+			sm.Interval, sm.CPU.Total.User = 0, 0
+		}
+		add(t, s, sm)
+	}
+	got, err := s.Range(noon, noon.Add(4*time.Second), time.Second, "cpu.user")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if values := got.Lines[0].Values; values[1] != 0.5 || values[2] == 0 || values[3] != 0.5 {
+		t.Errorf("%v", values)
+	}
+}
+
 func TestRetention(t *testing.T) {
 	cfg := Config{Dir: t.TempDir(), Tiers: []Tier{{time.Second, 2 * time.Minute}, {10 * time.Second, 10 * time.Minute}}}
 	s := opened(t, cfg)

@@ -118,10 +118,14 @@ func (s *Store) rebuild() {
 // Add keeps a sample, which the caller may change afterwards. An error means that it, and
 // those before it that were not yet written, are in memory alone: it is returned once, and
 // writing is tried again with later samples until it works; when too many wait the oldest
-// are given up.
+// are given up. A collector's first pass, which has no interval, is not kept: it knows no
+// rates, and its zeros would stand in charts as a machine that did nothing.
 func (s *Store) Add(sm *sample.Sample) error {
-	if sm.Time.IsZero() {
+	switch {
+	case sm.Time.IsZero():
 		return errors.New("history: a sample without a time")
+	case sm.Interval == 0:
+		return nil
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -107,6 +107,8 @@ func (c *Client) refused(res *http.Response) error {
 	}
 	why := fmt.Sprintf("it answers %d %s", res.StatusCode, http.StatusText(res.StatusCode))
 	switch {
+	case res.StatusCode == http.StatusUnauthorized && strings.HasPrefix(problem.Error, "a client's certificate"):
+		why, said = "it wants a certificate; give --tls-cert and --tls-key, such as `sarn pki issue --admin` makes", ""
 	case res.StatusCode == http.StatusUnauthorized && c.config.Token == "":
 		why, said = "it wants a token; give --token-file", ""
 	case res.StatusCode == http.StatusUnauthorized:

@@ -448,6 +448,7 @@ func TestWords(t *testing.T) {
 		{closed, "", "nobody listens there"},
 		{answer(401, "text/plain", "x"), "", "wants a token; give --token-file"},
 		{answer(401, "text/plain", "x"), "some", "refuses the token"},
+		{answer(401, "application/json", `{"error":"a client's certificate is needed"}`), "", "give --tls-cert and --tls-key"},
 		{answer(404, "text/plain", ""), "", "no monitor of Sarn"},
 		{answer(503, "application/json", `{"error":"too many look on"}`), "", ": too many look on"},
 		{answer(200, "application/json", `<html>`), "", "what a monitor does not"},

@@ -256,7 +256,7 @@ func TestCertificatesThatAreNot(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer l.Close()
-			c.Listen, want = l.Addr().String(), "listen on "+l.Addr().String()
+			c.Listen, want = l.Addr().String(), "another program listens on "+l.Addr().String()
 		}
 		s, err := New(c, Deps{Source: fixed{&sample.Sample{}}, Log: slog.New(slog.DiscardHandler)})
 		if err != nil {

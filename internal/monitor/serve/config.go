@@ -83,7 +83,7 @@ func (c *Config) Validate() error {
 	case c.Token != "" && len(c.Token) < minToken:
 		return fmt.Errorf("the token is too short to be safe; take at least %d characters by chance, such as from `openssl rand -base64 18`", minToken)
 	case !loopback(host) && (c.TLSCert == "" || c.Token == "" && c.ClientCA == ""):
-		return fmt.Errorf("%s can be reached from other machines: that takes a certificate, and a token or an authority for the clients' certificates; or listen on %s and come by SSH", c.Listen, DefaultListen)
+		return fmt.Errorf("%s can be reached from other machines: that takes a certificate (--tls-cert, --tls-key), and a file with a token or an authority for the clients' certificates (--tls-ca); or listen on %s and come by SSH", c.Listen, DefaultListen)
 	}
 	return nil
 }

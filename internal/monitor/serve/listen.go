@@ -24,7 +24,10 @@ func (s *Server) listen(ctx context.Context) (net.Listener, error) {
 	}
 	sockets := net.ListenConfig{Control: bounded}
 	l, err := sockets.Listen(ctx, "tcp", s.config.Listen)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("another program listens on %s already: an agent's monitor, Glances? End that one, or choose another port", s.config.Listen)
+	case err != nil:
 		return nil, fmt.Errorf("listen on %s: %w", s.config.Listen, err)
 	}
 	most := s.config.Viewers + spare

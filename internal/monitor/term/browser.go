@@ -266,7 +266,7 @@ func (b *browser) key(ev *tcell.EventKey) {
 	case ev.Key() == tcell.KeyCtrlC:
 		v.quit = true
 	case ev.Key() == tcell.KeyF1 || ev.Rune() == '?':
-		v.open(help)
+		v.toggleHelp()
 	case v.page == help:
 		v.pageKey(ev)
 	case ev.Key() == tcell.KeyRune:

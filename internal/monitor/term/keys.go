@@ -34,7 +34,7 @@ func (v *view) key(ev *tcell.EventKey) {
 	case ev.Key() == tcell.KeyCtrlC:
 		v.quit = true
 	case ev.Key() == tcell.KeyF1 || ev.Rune() == '?':
-		v.open(help)
+		v.toggleHelp()
 	case v.page != overview:
 		v.pageKey(ev)
 	case v.timeKey(ev):
@@ -52,6 +52,15 @@ func (v *view) leave() {
 		return
 	}
 	v.quit = true
+}
+
+// toggleHelp opens the help, and closes it again.
+func (v *view) toggleHelp() {
+	if v.page == help {
+		v.open(overview)
+		return
+	}
+	v.open(help)
 }
 
 // open shows a page from its beginning.

@@ -247,7 +247,22 @@ func TestHelp(t *testing.T) {
 		b.wants("sarn top 1.2.3", "send a signal", "COMMAND", "Not seen", "run it as root")
 		b.key(tcell.KeyEscape)
 		b.wants("hyper1")
+		b.key(k, k) // the key that opens it closes it
+		b.wants("hyper1")
+		b.lacks("send a signal")
 	}
+}
+
+// TestKeysThatDoSomethingAreNamed: where nothing can be changed, no key for it is offered.
+func TestKeysThatDoSomethingAreNamed(t *testing.T) {
+	s := busy(4, 30, 2)
+	s.Missing = nil
+	b := newBench(t, 120, 40, s)
+	b.wants("k kill", "r renice", "v view")
+	b.view.actions = nil
+	b.draw()
+	b.wants("v view")
+	b.lacks("k kill")
 }
 
 func (b *bench) click(x, y int, button tcell.ButtonMask) {

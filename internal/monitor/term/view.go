@@ -316,5 +316,9 @@ func (v *view) hints(y int) {
 		}
 		return
 	}
-	w.text("/ filter  s search  t tree  k kill  r renice  v view  <- past  a alerts", dim)
+	w.text("/ filter  s search  t tree  ", dim)
+	if v.actions != nil {
+		w.text("k kill  r renice  ", dim)
+	}
+	w.text("v view  <- past  a alerts", dim)
 }
