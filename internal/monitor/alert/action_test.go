@@ -154,8 +154,9 @@ func TestADifferentEventHasADifferentKey(t *testing.T) {
 	first := Notification{Event: Change, Time: morning, Alert: Alert{ID: "1", Level: Critical}}
 	again := first
 	again.Time = morning.Add(time.Minute) // critical, warning, and critical again
-	if key(first) != key(first) || key(first) == key(again) {
-		t.Errorf("%s, %s", key(first), key(again))
+	one, retry, other := key(first), key(first), key(again)
+	if one != retry || one == other {
+		t.Errorf("%s, %s, %s", one, retry, other)
 	}
 }
 

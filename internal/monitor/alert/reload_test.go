@@ -70,3 +70,29 @@ func TestReload(t *testing.T) {
 		t.Errorf("told %q", got)
 	}
 }
+
+// TestAnAlertIsNotForgotten: one whose rule, or whose level, is no more is over.
+func TestAnAlertIsNotForgotten(t *testing.T) {
+	for _, rules := range []string{
+		strings.Replace(cpuRule, "name: cpu", "name: other", 1),
+		strings.Replace(cpuRule, "warning: 80%, critical: 95%, clear: 72%", "critical: 95%", 1),
+	} {
+		state := filepath.Join(t.TempDir(), "alerts.json")
+		b := newBed(t, cpuRule, state)
+		for range 5 {
+			b.pass(busy(.9))
+		}
+		id := b.e.Active()[0].ID
+		if err := b.e.write(); err != nil {
+			t.Fatal(err)
+		}
+		c, err := Parse("x", []byte(rules))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.start(*c, state)
+		if a, past := b.e.Active(), b.e.Past(9); len(a) != 0 || len(past) != 1 || past[0].ID != id || past[0].Phase != Cleared {
+			t.Errorf("%+v, past %+v", a, past)
+		}
+	}
+}
