@@ -72,18 +72,10 @@ func (f *feed) Renice(pid int, _ time.Time, nice int) error {
 	return syscall.Setpriority(syscall.PRIO_PROCESS, pid, nice)
 }
 
-// bomb is a screen that blows up when the first sample is drawn.
-type bomb struct {
-	tcell.Screen
-	n int
-}
+// bomb is a screen that blows up when something is drawn on it.
+type bomb struct{ tcell.Screen }
 
-func (b *bomb) Show() {
-	if b.n++; b.n > 1 {
-		panic("the screen")
-	}
-	b.Screen.Show()
-}
+func (bomb) Show() { panic("the screen") }
 
 func session() error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -103,7 +95,7 @@ func session() error {
 	if err != nil {
 		return err
 	}
-	return show(ctx, &bomb{Screen: screen}, tty.written, &c)
+	return show(ctx, bomb{screen}, tty.written, &c)
 }
 
 // pane is a shell in a tmux server of its own.
