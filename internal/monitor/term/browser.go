@@ -353,18 +353,7 @@ func (b *browser) move(ev *tcell.EventKey) {
 
 func (b *browser) mouse(ev *tcell.EventMouse) {
 	v, t := b.list, b.table()
-	x, y := ev.Position()
-	const step = 3
-	down := ev.Buttons()&tcell.Button1 != 0
-	clicked := down && !v.held
-	v.held = down
-	by := 0
-	switch {
-	case ev.Buttons()&tcell.WheelUp != 0:
-		by = -step
-	case ev.Buttons()&tcell.WheelDown != 0:
-		by = step
-	}
+	x, y, by, clicked := v.pointer(ev)
 	switch {
 	case v.prompt != nil:
 	case v.page == help:

@@ -312,19 +312,25 @@ func (v *view) find(by int) {
 	}
 }
 
-func (v *view) mouse(ev *tcell.EventMouse) {
-	x, y := ev.Position()
+// pointer says where the mouse is, by how many rows its wheel has turned, and whether its
+// button went down just now.
+func (v *view) pointer(ev *tcell.EventMouse) (x, y, by int, clicked bool) {
 	const step = 3
-	down := ev.Buttons()&tcell.Button1 != 0
-	clicked := down && !v.held
-	v.held = down
-	by := 0
 	switch {
 	case ev.Buttons()&tcell.WheelUp != 0:
 		by = -step
 	case ev.Buttons()&tcell.WheelDown != 0:
 		by = step
 	}
+	down := ev.Buttons()&tcell.Button1 != 0
+	clicked = down && !v.held
+	v.held = down
+	x, y = ev.Position()
+	return x, y, by, clicked
+}
+
+func (v *view) mouse(ev *tcell.EventMouse) {
+	x, y, by, clicked := v.pointer(ev)
 	switch {
 	case v.prompt != nil:
 	case v.page != overview:
