@@ -54,7 +54,7 @@ func (f fabric) isOn(host, port, address string) {
 	if f.tracesOf(host, port, address) == "" {
 		f.Errorf("%s holds nothing of %s", host, port)
 	}
-	f.sh("vm1", "ping -c 1 -W 2 "+address+" && ping -c 1 -W 2 -I "+vm1+" "+address)
+	f.sh("vm1", "ping -c 1 -W 30 "+address+" && ping -c 1 -W 30 -I "+vm1+" "+address)
 }
 
 // TestKilledInTheMiddle kills the controller and all agents while a port moves, at each

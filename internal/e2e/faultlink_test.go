@@ -113,7 +113,7 @@ func (f fabric) cutOffAndDead() {
 	f.eventually("the port has moved without its old host", func() bool {
 		return !strings.Contains(f.sarn("port", "get", "away2", "-o", "json"), `"move"`)
 	})
-	f.sh("vm3", "ping -c 1 -W 2 10.10.20.84")
+	f.sh("vm3", "ping -c 1 -W 30 10.10.20.84")
 	if f.tracesOf("host1", "gone2", "10.10.20.82") == "" || f.tracesOf("host1", "away2", "10.10.20.84") == "" {
 		f.Error("host1 has changed though its agent is dead")
 	}

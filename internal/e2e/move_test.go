@@ -22,7 +22,7 @@ func (f fabric) pinging(to string, from ...string) []stream {
 	f.Helper()
 	var all []stream
 	for _, m := range from {
-		f.sh(m, "ping -c 1 -W 2 "+to)
+		f.sh(m, "ping -c 1 -W 30 "+to)
 		file := filepath.Join(f.TempDir(), "pid")
 		s := stream{from: m, done: f.background(m, "echo $$ >"+file+"; exec ping -i 0.01 -W 1 "+to)}
 		f.eventually(m+" pings", func() bool {
@@ -94,14 +94,14 @@ func TestDirectModeKeepsTheRouter(t *testing.T) {
 	f := up(t, "two-hosts.yaml")
 	f.sarn("vpc", "mode", "main", "direct", "--wait")
 	f.sarn("lab", "ping-all")
-	f.sh("vm1", "ping -c 1 -W 2 "+gateway+" && ping -c 1 -W 2 internet")
+	f.sh("vm1", "ping -c 1 -W 30 "+gateway+" && ping -c 1 -W 30 internet")
 	if out, _ := f.try("lab", "exec", "vm1", "--", "ping", "-c", "1", "-W", "2", "10.10.10.99"); !strings.Contains(out, "Host Unreachable") {
 		t.Errorf("nobody's address:\n%s", out)
 	}
 	// A route that the host has lost is the router's, until it is there again.
 	f.kill(f.pid("agent", "host1"))
 	f.sh("host1", "ip route del "+vm3+" table 5001")
-	f.sh("vm1", "ping -c 1 -W 2 vm3")
+	f.sh("vm1", "ping -c 1 -W 30 vm3")
 }
 
 // TestMoveUnderTraffic moves a port to and fro, with pings every 10 ms from a VM on the
@@ -141,8 +141,8 @@ func TestMoveFromAHostThatIsDown(t *testing.T) {
 	f.kill(f.pid("agent", "host1"))
 	f.sarn("port", "move", "vm1", "--to", "host2")
 	f.eventually("the move is over", func() bool { return !strings.Contains(f.sarn("port", "get", "vm1", "-o", "json"), `"move"`) })
-	f.sh("vm5", "ping -c 1 -W 2 vm3") // what is left on host1 works on
-	f.sh("router", "ping -c 1 -W 2 "+vm1)
+	f.sh("vm5", "ping -c 1 -W 30 vm3") // what is left on host1 works on
+	f.sh("router", "ping -c 1 -W 30 "+vm1)
 }
 
 // TestToolsKnowWhereAMovingPortIs has a move that cannot go on: the port is where it was.
@@ -150,7 +150,7 @@ func TestToolsKnowWhereAMovingPortIs(t *testing.T) {
 	f := up(t, "two-hosts.yaml")
 	f.kill(f.pid("agent", "host2"))
 	f.sarn("port", "move", "vm1", "--to", "host2")
-	f.sh("vm1", "ping -c 1 -W 2 vm2")
+	f.sh("vm1", "ping -c 1 -W 30 vm2")
 	f.sarn("trace", "vm1", "vm3")
 	f.sarn("lab", "ping-all")
 	if out := f.sarn("port", "list"); !strings.Contains(out, "host1 > host2") {
@@ -176,8 +176,8 @@ func TestPortOnAnExistingInterface(t *testing.T) {
 	t.Cleanup(func() { f.sh("host1", "kill $(cat "+f.pidFile()+")") })
 	guest("sh -c 'ip addr add 10.10.10.77/24 dev eth0; ip link set eth0 up; ip route add default via 10.10.10.1'")
 	f.eventually("the device is in the network", func() bool { return strings.Contains(f.sh("host1", "ip link show tap77"), "br_net1") })
-	guest("ping -c 1 -W 2 " + vm3)
-	f.sh("vm3", "ping -c 1 -W 2 10.10.10.77")
+	guest("ping -c 1 -W 30 " + vm3)
+	f.sh("vm3", "ping -c 1 -W 30 10.10.10.77")
 	f.sarn("trace", "vm9", "vm3")
 	f.sarn("trace", "vm5", "vm9")
 	f.sarn("lab", "ping-all")
@@ -197,7 +197,7 @@ func TestPortOnAnExistingInterface(t *testing.T) {
 		out, _ := f.try("status")
 		return strings.Contains(out, "tap77 is in the bridge theirs")
 	})
-	f.sh("vm1", "ping -c 1 -W 2 vm3")
+	f.sh("vm1", "ping -c 1 -W 30 vm3")
 	f.sh("host1", "ip link set tap77 nomaster")
 	f.sarn("status", "--wait", "--timeout", (10 * time.Second).String())
 }

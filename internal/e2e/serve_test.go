@@ -45,7 +45,7 @@ func watch(t *testing.T, args ...string) *watcher {
 // watchAs starts it by another program, which makes it somebody else.
 func watchAs(t *testing.T, by []string, args ...string) *watcher {
 	t.Helper()
-	return start(t, slices.Concat(by, []string{program, "monitor", "serve", "--listen", "127.0.0.1:0"}, args)...)
+	return start(t, slices.Concat(by, []string{program, "monitor", "serve", "--listen", addresses(t, 1)[0]}, args)...)
 }
 
 // start starts a program with a monitor in it and waits until that answers.

@@ -30,7 +30,7 @@ func TestAgentMonitor(t *testing.T) {
 	sarn("pki", "issue", "--dir", file(""), "--node", "host1", "--address", "127.0.0.1")
 	sarn("pki", "issue", "--dir", file(""), "--node", "host2")
 	sarn("pki", "issue", "--dir", file(""), "--admin", "ann")
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	taken, err := net.Listen("tcp", addresses(t, 1)[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestAgentMonitor(t *testing.T) {
 // monitor, or one that cannot run, stays.
 func TestAgentHangup(t *testing.T) {
 	dir := t.TempDir()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	taken, err := net.Listen("tcp", addresses(t, 1)[0])
 	if err != nil {
 		t.Fatal(err)
 	}

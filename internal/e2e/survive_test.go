@@ -129,7 +129,7 @@ func TestCrashesLoseNothing(t *testing.T) {
 		}
 	}
 	f.apply("{kind: Port, name: vm9, subnet: net1, node: host1}")
-	f.sh("vm9", "ping -c 1 -W 2 vm3")
+	f.sh("vm9", "ping -c 1 -W 30 vm3")
 }
 
 // TestApplyTwice applies a file again: nothing changes and nobody writes.
@@ -237,7 +237,7 @@ func TestDriftHeals(t *testing.T) {
 		f.sh("host1", loss)
 		f.eventually("healed of: "+loss, func() bool { return f.kernelState("host1") == wanted })
 		f.eventually("counted: "+loss, func() bool { return f.repairs("host1") > before })
-		f.sh("vm1", "ping -c 1 -W 2 vm3 && ping -c 1 -W 2 vm2 && ping -c 1 -W 2 vm5")
+		f.sh("vm1", "ping -c 1 -W 30 vm3 && ping -c 1 -W 30 vm2 && ping -c 1 -W 30 vm5")
 	}
 }
 
@@ -247,7 +247,7 @@ func TestATenantHoldsUpNobody(t *testing.T) {
 	f := up(t, "two-hosts.yaml")
 	f.sh("vm1", "ip route replace default via 10.10.10.2; ip link set eth0 alias mine; ip link add dev spare type bridge")
 	f.apply("{kind: Port, name: vm7, subnet: net1, node: host1}")
-	f.sh("vm7", "ping -c 1 -W 2 vm3")
+	f.sh("vm7", "ping -c 1 -W 30 vm3")
 	f.sarn("port", "delete", "vm7", "--wait")
 	if got := f.sh("host1", "ip -br link"); strings.Contains(got, "vp_vm7") {
 		t.Errorf("the deleted port is still there:\n%s", got)
