@@ -46,7 +46,7 @@ for i in all enp0s8 enp0s3; do sysctl -qw net.ipv4.conf.$i.forwarding=0 net.ipv4
 		if after := f.kernelState("host1"); after != before {
 			t.Errorf("host1 has changed with the router from\n%s\nto\n%s", before, after)
 		}
-		f.sarn("lab", "ping-all")
+		f.sarn("lab", "ping-all", "--timeout", "30s")
 	})
 }
 

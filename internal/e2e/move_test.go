@@ -46,7 +46,7 @@ func TestSwitchingModesLosesNothing(t *testing.T) {
 func TestDirectModeKeepsTheRouter(t *testing.T) {
 	f := up(t, "two-hosts.yaml")
 	f.sarn("vpc", "mode", "main", "direct", "--wait")
-	f.sarn("lab", "ping-all")
+	f.sarn("lab", "ping-all", "--timeout", "30s")
 	f.sh("vm1", "ping -c 1 -W 30 "+gateway+" && ping -c 1 -W 30 internet")
 	if out, _ := f.try("lab", "exec", "vm1", "--", "ping", "-c", "1", "-W", "2", "10.10.10.99"); !strings.Contains(out, "Host Unreachable") {
 		t.Errorf("nobody's address:\n%s", out)
@@ -76,7 +76,7 @@ func TestMoveUnderTraffic(t *testing.T) {
 			if got := f.sh("host1", "ip -o link; ip route show table all proto 83"); strings.Contains(got, "vp_vm5") || strings.Contains(got, "10.10.20.3 dev") {
 				t.Errorf("host1 still holds the port:\n%s", got)
 			}
-			f.sarn("lab", "ping-all")
+			f.sarn("lab", "ping-all", "--timeout", "30s")
 		})
 	}
 }
@@ -98,7 +98,7 @@ func TestToolsKnowWhereAMovingPortIs(t *testing.T) {
 	f.sarn("port", "move", "vm1", "--to", "host2")
 	f.sh("vm1", "ping -c 1 -W 30 vm2")
 	f.sarn("trace", "vm1", "vm3")
-	f.sarn("lab", "ping-all")
+	f.sarn("lab", "ping-all", "--timeout", "30s")
 	if out := f.sarn("port", "list"); !strings.Contains(out, "host1 > host2") {
 		t.Errorf("the list does not show the move:\n%s", out)
 	}
@@ -128,7 +128,7 @@ func TestPortOnAnExistingInterface(t *testing.T) {
 	f.sh("vm3", "ping -c 1 -W 30 10.10.10.77")
 	f.sarn("trace", "vm9", "vm3")
 	f.sarn("trace", "vm5", "vm9")
-	f.sarn("lab", "ping-all")
+	f.sarn("lab", "ping-all", "--timeout", "30s")
 	// Its packets are checked like any port's.
 	guest("ip addr add 10.10.10.78/24 dev eth0")
 	if out := guest("sh -c 'ping -c 1 -W 1 -I 10.10.10.78 " + vm3 + " || true'"); !strings.Contains(out, "100% packet loss") {
