@@ -31,7 +31,8 @@ func TestOneAnswerFromTheBridge(t *testing.T) {
 			for range each {
 				w.send(ask(w.mac, vm1, target).frame())
 			}
-			got := w.await(each+1, 300*time.Millisecond, answers(target))
+			w.await(each, patience, answers(target))
+			got := w.await(each+1, 300*time.Millisecond, answers(target)) // who answers twice does it at once
 			if len(got) != each {
 				t.Errorf("%d answers to %d requests for %s", len(got), each, target)
 			}
@@ -55,7 +56,7 @@ func TestOneAnswerFromTheBridge(t *testing.T) {
 			}
 			// An answer to a later request shows that those before got none.
 			w.send(ask(w.mac, vm1, gateway).frame())
-			if len(w.await(1, 2*time.Second, answers(gateway))) != 1 {
+			if len(w.await(1, patience, answers(gateway))) != 1 {
 				t.Fatal("the bridge is silent")
 			}
 			if got := w.seen(answers(vm1)); len(got) > 0 {
@@ -77,9 +78,10 @@ func TestNoARPBeyondTheHost(t *testing.T) {
 		}
 		w.send(ask(w.mac, vm1, a.String()).frame())
 	}
+	w.forget()
 	w.send(ask(w.mac, vm1, gateway).frame())
-	w.await(2, time.Second, answers(gateway))
-	f.sh("vm1", "ping -c 1 -W 2 vm3")
+	w.await(1, patience, answers(gateway))
+	f.sh("vm1", "ping -c 1 -W 30 vm3")
 	vms := netip.MustParsePrefix("10.10.0.0/16")
 	if got := lan.seen(func(fr frame) bool {
 		a, ok := parseARP(fr.data)
@@ -88,7 +90,7 @@ func TestNoARPBeyondTheHost(t *testing.T) {
 		a, _ := parseARP(got[0].data)
 		t.Errorf("%d ARP packets about VMs on the underlay, such as from %s for %s", len(got), a.sender, a.target)
 	}
-	if len(lan.seen(func(fr frame) bool { p, ok := parseIP(fr.data); return ok && p.dst.String() == vm3 })) == 0 {
+	if len(lan.await(1, patience, func(fr frame) bool { p, ok := parseIP(fr.data); return ok && p.dst.String() == vm3 })) == 0 {
 		t.Error("the listener on the underlay did not even see the ping")
 	}
 }
@@ -136,10 +138,13 @@ func TestForgedSendersAreDroppedAndCounted(t *testing.T) {
 				p, ok := parseIP(fr.data)
 				return ok && p.src.String() == vm1 && p.dst.String() == vm2 && p.icmpType == 8
 			}
-			if got := atVM2.await(1, 2*time.Second, honest); len(got) != 1 {
+			if got := atVM2.await(1, patience, honest); len(got) != 1 {
 				t.Fatalf("%d honest packets arrived", len(got))
 			}
-			if after := drops(tc.counter); after != before+3 {
+			var after int
+			// One CPU may have forged ones still to look at when another has done the honest one.
+			f.poll(patience, func() bool { after = drops(tc.counter); return after >= before+3 })
+			if after != before+3 {
 				t.Errorf("the counter of %q went from %d to %d", tc.counter, before, after)
 			}
 			if got := onHost.seen(func(fr frame) bool { return bytes.Equal(fr.data[6:], tc.frame[6:]) && !fr.out }); len(got) > 0 {
@@ -164,7 +169,7 @@ func TestPortWithoutRulesIsSilent(t *testing.T) {
 	onBridge := f.listen("host1", "br_net1")
 	w.send(ask(w.mac, "10.10.10.50", gateway).frame())
 	w.send(echo(w.mac, bridgeMAC, "10.10.10.50", bridge))
-	f.sh("vm1", "ping -c 1 -W 2 vm2")
+	f.sh("vm1", "ping -c 1 -W 30 vm2")
 	if got := onBridge.seen(func(fr frame) bool { return bytes.Equal(fr.data[6:12], w.mac) }); len(got) > 0 {
 		t.Errorf("%d frames of a port without rules entered", len(got))
 	}

@@ -47,18 +47,18 @@ func startNginx(t *testing.T) webServer {
 	if len(crt) != 1 || len(key) != 1 {
 		t.Fatalf("pki made %v %v", crt, key)
 	}
-	ports := freePorts(t, 2)
-	n.plain, n.secure = fmt.Sprintf("http://127.0.0.1:%d/", ports[0]), fmt.Sprintf("https://localhost:%d/", ports[1])
+	at := addresses(t, 2)
+	n.plain, n.secure = "http://"+at[0]+"/", strings.Replace("https://"+at[1]+"/", "127.0.0.1", "localhost", 1)
 	conf := fmt.Sprintf(`daemon off; user root; worker_processes 1; worker_cpu_affinity 10; pid nginx.pid; error_log stderr;
 events { worker_connections 1024; }
 http {
     access_log access.log; keepalive_requests 1000000; client_body_temp_path .;
-    server { listen 127.0.0.1:%d; root .; }
+    server { listen %s; root .; }
     server {
-        listen 127.0.0.1:%d ssl http2; root .;
+        listen %s ssl http2; root .;
         ssl_certificate %s; ssl_certificate_key %s;
     }
-}`, ports[0], ports[1], crt[0], key[0])
+}`, at[0], at[1], crt[0], key[0])
 	for name, text := range map[string]string{"nginx.conf": conf, "index.html": "Hello, World!"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -77,8 +77,8 @@ http {
 			t.Logf("nginx: %s", said.String())
 		}
 	})
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if c, err := net.Dial("tcp", strings.Trim(n.plain[len("http://"):], "/")); err == nil {
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		if c, err := net.Dial("tcp", at[0]); err == nil {
 			c.Close()
 			return n
 		}
@@ -88,27 +88,13 @@ http {
 	}
 }
 
-func freePorts(t *testing.T, n int) []int {
-	t.Helper()
-	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
-}
-
 // logged is how many requests nginx has served since the last call. A request is logged
 // after its answer is sent, so the last ones are waited for.
 func (n webServer) logged(want int) int {
 	n.Helper()
 	path := filepath.Join(n.dir, "access.log")
 	var got int
-	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		b, err := os.ReadFile(path)
 		if err != nil {
 			n.Fatal(err)

@@ -12,24 +12,34 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 )
 
-// addresses returns n TCP addresses that nobody listens at.
-func addresses(t *testing.T, n int) []string {
+// lastPort tells the ports of one run apart.
+var lastPort atomic.Uint32
+
+// addresses returns n TCP addresses that nobody listens at. Their ports are above those
+// that the kernel gives to who asks for any (ip_local_port_range), so that nobody gets
+// one before it is used.
+func addresses(t *testing.T, n int) (all []string) {
 	t.Helper()
-	var all []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	const from, to = 61300, 65500
+	for range to - from {
+		a := fmt.Sprintf("127.0.0.1:%d", from+(uint32(os.Getpid())*97+lastPort.Add(1))%(to-from))
+		l, err := net.Listen("tcp", a)
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
-		defer l.Close() // together, so that all differ
-		all = append(all, l.Addr().String())
+		l.Close()
+		if all = append(all, a); len(all) == n {
+			return all
+		}
 	}
-	return all
+	t.Fatal("all ports are taken")
+	return nil
 }
 
 // nginxServer is a server of a comparison: an nginx with two workers that answers with a file
@@ -83,11 +93,11 @@ type compared struct {
 	Interrupted bool `json:"interrupted"`
 }
 
-// nobodyAt fails unless the addresses become free within a few seconds.
+// nobodyAt fails unless the addresses become free.
 func nobodyAt(t *testing.T, addresses []string) {
 	t.Helper()
 	for _, a := range addresses {
-		end := time.Now().Add(10 * time.Second)
+		end := time.Now().Add(patience)
 		for {
 			conn, err := net.Dial("tcp", a)
 			if err != nil {

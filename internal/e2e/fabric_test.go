@@ -9,29 +9,41 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 var rtt = regexp.MustCompile(`time=([0-9.]+) ms`)
 
 // TestFirstPing is on a fabric that has not carried a packet: the very first answer
-// takes milliseconds, where proxy ARP's usual delay alone is up to 800.
+// takes milliseconds, where proxy ARP's usual delay alone is anything up to 800. The
+// machine may be what is slow, so there are three more first times, when everybody has
+// forgotten his neighbours. With the delay one run of a hundred would pass.
 func TestFirstPing(t *testing.T) {
 	f := up(t, "two-hosts.yaml")
+	const enough, tries = 40, 4
 	for _, target := range []string{"vm3", "vm2", "vm6"} {
-		out := f.sh("vm1", "ping -c 1 -W 2 "+target)
-		m := rtt.FindStringSubmatch(out)
-		var ms float64
-		if m == nil {
-			t.Fatal(out)
+		var took []float64
+		for len(took) < tries && (len(took) == 0 || slices.Min(took) >= enough) {
+			out := f.sh("vm1", "ping -c 1 -W 30 "+target)
+			m := rtt.FindStringSubmatch(out)
+			if m == nil {
+				t.Fatal(out)
+			}
+			ms, err := strconv.ParseFloat(m[1], 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			took = append(took, ms)
+			for _, who := range []string{"vm1", target, "host1", "host2", "router"} {
+				f.sh(who, "ip neigh flush all")
+			}
 		}
-		if _, err := fmt.Sscan(m[1], &ms); err != nil || ms >= 10 {
-			t.Errorf("first ping to %s took %s ms", target, m[1])
+		if slices.Min(took) >= enough {
+			t.Errorf("first pings to %s took %v ms", target, took)
 		}
 	}
 }
@@ -41,12 +53,12 @@ func TestFirstPing(t *testing.T) {
 func TestEveryoneReachesEveryone(t *testing.T) {
 	f := up(t, "two-hosts.yaml")
 	wires := []*wire{f.listen("vm1", "eth0"), f.listen("vm5", "eth0"), f.listen("host1", "enp0s8"), f.listen("router", "enp0s8")}
-	if out := f.sarn("lab", "ping-all"); !strings.Contains(out, "36/36") {
+	if out := f.sarn("lab", "ping-all", "--timeout", "30s"); !strings.Contains(out, "36/36") {
 		t.Errorf("six VMs and the internet node make 36 pairs:\n%s", out)
 	}
 	for _, host := range []string{"host1", "host2"} {
 		for _, vm := range []string{"vm1", "vm2", "vm3", "vm4", "vm5", "vm6"} {
-			f.sh(host, "ping -c 1 -W 2 "+vm)
+			f.sh(host, "ping -c 1 -W 30 "+vm)
 		}
 	}
 	for _, w := range wires {
@@ -60,8 +72,21 @@ func TestExpectationsOfTheExamples(t *testing.T) {
 	for _, example := range []string{"one-host", "two-hosts", "three-vpcs"} {
 		t.Run(example, func(t *testing.T) {
 			f := up(t, example+".yaml")
-			f.sarn("lab", "test", "../../examples/"+example+".test.yaml")
+			f.asExpected("../../examples/" + example + ".test.yaml")
 		})
+	}
+}
+
+// asExpected tests a lab, again if not all is as expected: answers have a second to come.
+func (f fabric) asExpected(file string) {
+	f.Helper()
+	var out string
+	if !f.poll(30*time.Second, func() bool {
+		var code int
+		out, code = f.try("lab", "test", file)
+		return code == 0
+	}) {
+		f.Errorf("lab test %s:\n%s", file, out)
 	}
 }
 
@@ -80,8 +105,13 @@ func TestHopsAsPromised(t *testing.T) {
 		{"host1", "vm1", []string{vm1}},
 		{"host1", "vm3", []string{"192.168.56.101", "192.168.56.104", vm3}},
 	} {
-		out := f.sh(tc.from, "traceroute -n -q 1 -w 2 "+tc.to+" | awk 'NR>1 {print $2}'")
-		if got := strings.Fields(out); strings.Join(got, " ") != strings.Join(tc.want, " ") {
+		// All network namespaces together may send so many ICMP errors a second, and no more
+		// (icmp_global_allow of net/ipv4/icmp.c), so a hop may be silent once or twice.
+		var got []string
+		if !f.poll(30*time.Second, func() bool {
+			got = strings.Fields(f.sh(tc.from, "traceroute -n -q 1 -w 2 "+tc.to+" | awk 'NR>1 {print $2}'"))
+			return slices.Equal(got, tc.want)
+		}) {
 			t.Errorf("%s to %s: %v, not %v", tc.from, tc.to, got, tc.want)
 		}
 	}
@@ -107,12 +137,14 @@ func TestBulk(t *testing.T) {
 			return
 		}
 		defer c.Close()
+		_ = c.SetDeadline(time.Now().Add(2 * time.Minute)) // then it fails, and does not hang
 		h := sha256.New()
 		n, err := io.Copy(h, c)
 		got <- result{string(h.Sum(nil)), n, err}
 	}()
 	var c net.Conn
-	f.in("vm1", func() (err error) { c, err = net.DialTimeout("tcp4", vm3+":5000", 5*time.Second); return err })
+	f.in("vm1", func() (err error) { c, err = net.DialTimeout("tcp4", vm3+":5000", patience); return err })
+	_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
 	h := sha256.New()
 	if _, err := io.CopyN(io.MultiWriter(c, h), rand.Reader, size); err != nil {
 		t.Fatal(err)
@@ -129,19 +161,19 @@ func TestPathMTU(t *testing.T) {
 	f := up(t, "two-hosts.yaml")
 	f.sh("router", "ip link set enp0s3 mtu 1300")
 	f.sh("internet", "ip link set eth0 mtu 1300")
-	out := f.sh("vm1", "ping -c 2 -W 2 -M do -s 1400 internet; ip route get "+internet)
+	out := f.sh("vm1", "ping -c 2 -W 30 -M do -s 1400 internet; ip route get "+internet)
 	if !strings.Contains(out, "mtu 1300") || !strings.Contains(out, "Frag needed") && !strings.Contains(out, "Message too long") && !strings.Contains(out, "message too long") {
 		t.Errorf("the VM did not learn the path's MTU:\n%s", out)
 	}
-	if out := f.sh("vm1", "ping -c 1 -W 2 -M do -s 1272 internet"); !strings.Contains(out, " 0% packet loss") {
+	if out := f.sh("vm1", "ping -c 1 -W 30 -M do -s 1272 internet"); !strings.Contains(out, " 0% packet loss") {
 		t.Errorf("1300 bytes do not get through:\n%s", out)
 	}
-	wait := f.background("internet", "timeout 20 socat -u TCP-LISTEN:5001,reuseaddr STDOUT | wc -c")
+	wait := f.background("internet", "timeout 90 socat -u TCP-LISTEN:5001,reuseaddr STDOUT | wc -c")
 	f.eventually("it listens", func() bool {
 		_, code := f.try("lab", "exec", "internet", "--", "sh", "-c", "ss -ltn | grep -q :5001")
 		return code == 0
 	})
-	f.sh("vm1", "head -c 5000000 /dev/zero | timeout 20 socat -u STDIN TCP:internet:5001")
+	f.sh("vm1", "head -c 5000000 /dev/zero | timeout 60 socat -u STDIN TCP:internet:5001")
 	if got := strings.TrimSpace(wait()); got != "5000000" {
 		t.Errorf("%s of 5000000 bytes arrived", got)
 	}
@@ -159,8 +191,13 @@ func TestUnderlayMTU(t *testing.T) {
 		for _, vm := range []string{"vm1", "vm3"} {
 			f.eventually(vm+" has the MTU "+mtu, func() bool { return strings.Contains(f.sh(vm, "ip link show eth0"), " mtu "+mtu+" ") })
 		}
+		for _, host := range []string{"host1", "host2"} {
+			f.eventually("all of "+host+" has the MTU "+mtu, func() bool {
+				return f.sh(host, "ip -o link | grep -e br_ -e vp_ | grep -vc ' mtu "+mtu+" ' || true") == "0\n"
+			})
+		}
 		size, _ := strconv.Atoi(mtu)
-		if out := f.sh("vm1", fmt.Sprintf("ping -c 2 -W 2 -M do -s %d vm3", size-28)); !strings.Contains(out, " 0% packet loss") {
+		if out := f.sh("vm1", fmt.Sprintf("ping -c 1 -W 30 -M do -s %d vm3", size-28)); !strings.Contains(out, " 0% packet loss") {
 			t.Errorf("full-sized packets are lost:\n%s", out)
 		}
 	}
@@ -172,14 +209,17 @@ func TestNobodysAddress(t *testing.T) {
 	lan := f.listen("lan", "bridge")
 	for _, from := range []string{"vm1", "vm5", "host1", "router"} {
 		for _, target := range []string{"10.10.10.99", "10.10.20.99", "10.10.77.7"} {
-			lan.forget()
-			began := time.Now()
-			out, _ := f.try("lab", "exec", from, "--", "ping", "-c", "1", "-W", "3", target)
-			if !strings.Contains(out, "Host Unreachable") && !strings.Contains(out, "No route to host") {
-				t.Errorf("%s to %s: not host-unreachable:\n%s", from, target, out)
-			}
-			if took := time.Since(began); took > 2*time.Second {
-				t.Errorf("%s to %s: told only after %s", from, target, took)
+			// Who gives up on ARP says so too, after three seconds, every time. The machine may
+			// have been slow, or a refusal one too many (see TestHopsAsPromised).
+			out, took := "", time.Duration(0)
+			if !f.poll(15*time.Second, func() bool {
+				lan.forget()
+				began := time.Now()
+				out, _ = f.try("lab", "exec", from, "--", "ping", "-c", "1", "-W", "3", target)
+				took = time.Since(began)
+				return (strings.Contains(out, "Host Unreachable") || strings.Contains(out, "No route to host")) && took < 2*time.Second
+			}) {
+				t.Errorf("%s to %s: not host-unreachable at once, but after %s:\n%s", from, target, took, out)
 			}
 			if got := lan.seen(func(fr frame) bool {
 				p, ok := parseIP(fr.data)
@@ -234,11 +274,11 @@ node: host1
 	if set := f.sh("router", "nft list set ip sarn nat"); !strings.Contains(set, "10.10.30.0/24") || strings.Contains(set, "10.10.40.0/24") {
 		t.Errorf("the set is\n%s", set)
 	}
-	f.sh("vm7", "ping -c 1 -W 2 internet")
+	f.sh("vm7", "ping -c 1 -W 30 internet")
 	f.sh("internet", "ip route add 10.10.0.0/16 via 203.0.113.2")
-	f.sh("vm8", "ping -c 1 -W 2 internet")
+	f.sh("vm8", "ping -c 1 -W 30 internet")
 	for src, want := range map[string]int{"203.0.113.2": 1, "10.10.40.3": 1, "10.10.30.3": 0} {
-		if got := outside.seen(func(fr frame) bool {
+		if got := outside.await(want, patience, func(fr frame) bool {
 			p, ok := parseIP(fr.data)
 			return ok && !fr.out && p.icmpType == 8 && p.src.String() == src
 		}); len(got) != want {
@@ -248,7 +288,7 @@ node: host1
 	if _, code := f.try("lab", "exec", "internet", "--", "ping", "-c", "1", "-W", "1", "10.10.30.3"); code == 0 {
 		t.Error("a translated network is open to the outside")
 	}
-	f.sh("internet", "ping -c 1 -W 2 10.10.40.3")
+	f.sh("internet", "ping -c 1 -W 30 10.10.40.3")
 
 	// What opens no connection gets no further: scans from outside, and packets from
 	// inside that nothing could translate.
@@ -258,7 +298,7 @@ node: host1
 		outside.send(tcp(outside.mac, f.macOf("router", "enp0s3"), internet, "10.10.30.3", flags))
 	}
 	in7.send(tcp(in7.mac, mac("0e:5a:0a:0a:1e:02"), "10.10.30.3", internet, fin|psh|urg))
-	f.sh("vm7", "ping -c 1 -W 2 internet") // behind them on both ways
+	f.sh("vm7", "ping -c 1 -W 30 internet") // behind them on both ways
 	tcpFrom := func(src string) func(frame) bool {
 		return func(fr frame) bool {
 			p, ok := parseIP(fr.data)
@@ -307,8 +347,8 @@ machines:
 	f := upFile(t, file)
 	for target, want := range map[string]string{"b": "10.10.10.10", "host2": "10.10.10.10", "internet": "192.168.56.1"} {
 		w := f.listen(target, "eth0")
-		f.sh("a", "ping -c 1 -W 2 "+target)
-		got := w.await(1, time.Second, icmp(8))
+		f.sh("a", "ping -c 1 -W 30 "+target)
+		got := w.await(1, patience, icmp(8))
 		if len(got) == 0 {
 			t.Fatalf("%s did not see the ping", target)
 		}
@@ -340,44 +380,44 @@ func TestStrictReversePath(t *testing.T) {
 			t.Errorf("%s: rp_filter of all and of the underlay: %q", node, got)
 		}
 	}
-	f.sarn("lab", "ping-all")
-	f.sh("host1", "ping -c 1 -W 2 vm3")
+	f.sarn("lab", "ping-all", "--timeout", "30s")
+	f.sh("host1", "ping -c 1 -W 30 vm3")
 }
 
-// TestEveryDatagramArrives sends small UDP packets at a pace and counts: each that
-// is sent arrives, once.
+// TestEveryDatagramArrives sends small UDP packets and counts: each that is sent arrives,
+// once. Never are more under way than any queue holds.
 func TestEveryDatagramArrives(t *testing.T) {
 	f := up(t, "two-hosts.yaml")
 	var in net.PacketConn
 	f.in("vm4", func() (err error) { in, err = net.ListenPacket("udp4", vm4+":5002"); return err })
 	defer in.Close()
-	if err := in.(*net.UDPConn).SetReadBuffer(16 << 20); err != nil {
-		t.Fatal(err)
-	}
 	var out net.Conn
 	f.in("vm2", func() (err error) { out, err = net.Dial("udp4", vm4+":5002"); return err })
 	defer out.Close()
-	const n = 2000
-	for i := range n {
-		if _, err := out.Write([]byte{byte(i >> 8), byte(i)}); err != nil && err != unix.ENOBUFS {
-			t.Fatal(err)
-		}
-		if i%50 == 49 {
-			time.Sleep(time.Millisecond) // a pace, not a wait: queues are finite
-		}
-	}
-	buf := make([]byte, 10)
+	const n, window = 2000, 50
 	seen := map[[2]byte]int{}
-	_ = in.SetReadDeadline(time.Now().Add(time.Second))
-	for len(seen) < n {
-		k, _, err := in.ReadFrom(buf)
-		if err != nil {
-			break
-		}
-		if k == 2 {
-			seen[[2]byte(buf[:2])]++
+	read := func(until int, within time.Duration) {
+		buf := make([]byte, 10)
+		_ = in.SetReadDeadline(time.Now().Add(within))
+		for len(seen) < until {
+			k, _, err := in.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			if k == 2 {
+				seen[[2]byte(buf[:2])]++
+			}
 		}
 	}
+	for i := 0; i < n && len(seen) == i; i += window {
+		for k := i; k < i+window; k++ {
+			if _, err := out.Write([]byte{byte(k >> 8), byte(k)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		read(i+window, 30*time.Second)
+	}
+	read(n+1, 100*time.Millisecond) // what comes twice
 	if len(seen) != n {
 		t.Errorf("%d of %d datagrams arrived", len(seen), n)
 	}

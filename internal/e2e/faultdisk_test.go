@@ -101,7 +101,7 @@ func TestDiskFull(t *testing.T) {
 
 	free()
 	f.apply("{kind: Port, name: vm8, subnet: net2, node: host1}")
-	f.sh("vm8", "ping -c 1 -W 2 "+vm3)
+	f.sh("vm8", "ping -c 1 -W 30 "+vm3)
 	f.sarn("port", "delete", "vm7", "--wait")
 	f.lostAtMost(0, pulses...)
 }

@@ -30,6 +30,6 @@ func TestVirtualMachine(t *testing.T) {
 		f.sarn("lab", "exec", "guest", "--", "ping", "-c", "1", "-W", "3", to)
 	}
 	for _, from := range []string{"vm2", "vm4", "vm5", "host1", "host2"} {
-		f.sh(from, "ping -c 2 -W 2 guest")
+		f.sh(from, "ping -c 2 -W 30 guest")
 	}
 }

@@ -47,6 +47,7 @@ func run(m *testing.M) int {
 	}
 	os.Setenv("SARN_RUN_DIR", runDir)
 	os.Setenv("XDG_CONFIG_HOME", filepath.Join(dir, "config"))
+	os.Setenv("TMUX_TMPDIR", dir) // another run has terminals by the same names
 	os.Unsetenv("SARN_SERVER")
 	code := m.Run()
 	if left := leftovers(); code == 0 && left != "" {
@@ -56,8 +57,17 @@ func run(m *testing.M) int {
 	return code
 }
 
-// leftovers lists the mounts and processes of labs that are no more.
-func leftovers() string {
+// leftovers lists the mounts and processes of labs that are no more. Who has just been
+// killed may be a while about it.
+func leftovers() (left string) {
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		if left = remains(); left == "" || time.Now().After(end) {
+			return left
+		}
+	}
+}
+
+func remains() string {
 	var left []string
 	mounts, _ := os.ReadFile("/proc/self/mounts")
 	for line := range strings.Lines(string(mounts)) {
@@ -117,9 +127,13 @@ func bounded(t testing.TB, argv ...string) *exec.Cmd {
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) }
-	cmd.WaitDelay = 10 * time.Second
+	cmd.WaitDelay = 30 * time.Second
 	return cmd
 }
+
+// patience is what tests have with whatever comes sooner or later, on a machine that may
+// stall for seconds. Only a broken program uses it up.
+const patience = time.Minute
 
 // program is sarn run against the lab.
 func (f fabric) program(args ...string) *exec.Cmd {
@@ -205,7 +219,7 @@ func (f fabric) background(name, line string) func() string {
 // eventually polls until ok holds; the events that tests await have no other sign.
 func (f fabric) eventually(what string, ok func() bool) {
 	f.Helper()
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if ok() {
 			return
 		}

@@ -21,7 +21,7 @@ type terminal struct {
 
 func openTerminal(t *testing.T, width, height int) *terminal {
 	t.Helper()
-	term := &terminal{fabric{T: t}, "sarn-e2e-" + strings.ToLower(t.Name())}
+	term := &terminal{fabric{T: t}, strings.ToLower(t.Name())}
 	term.tmux("new-session", "-d", "-x", fmt.Sprint(width), "-y", fmt.Sprint(height), "env PS1=ready: TERM=screen LC_ALL=C.UTF-8 HISTFILE= sh")
 	t.Cleanup(func() { term.tmux("kill-server") })
 	term.shows("ready:")
@@ -72,7 +72,7 @@ func (t *terminal) shows(texts ...string) string {
 func (t *terminal) until(what string, ok func(screen string) bool) string {
 	t.Helper()
 	var screen string
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if screen = t.tmux("capture-pane", "-p"); ok(screen) {
 			return screen
 		}

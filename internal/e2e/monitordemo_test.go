@@ -15,9 +15,10 @@ import (
 func TestMonitorDemo(t *testing.T) {
 	f := fabric{T: t}
 	temporary := t.TempDir()
+	_, port, _ := strings.Cut(addresses(t, 1)[0], ":")
 	demo := bounded(t, "sh", "examples/monitor/demo.sh")
 	demo.Dir = "../.."
-	demo.Env = append(os.Environ(), "SARN="+program, "PORT=61217", "TMPDIR="+temporary)
+	demo.Env = append(os.Environ(), "SARN="+program, "PORT="+port, "TMPDIR="+temporary)
 	demo.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	var out said
 	demo.Stdout, demo.Stderr = &out, &out

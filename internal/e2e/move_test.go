@@ -1,55 +1,10 @@
 package e2e
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
-
-// stream is a ping every 10 ms from one member to an address, until it is ended.
-type stream struct {
-	from string
-	pid  int
-	done func() string
-}
-
-// pinging starts a stream from each member and returns when all are under way.
-func (f fabric) pinging(to string, from ...string) []stream {
-	f.Helper()
-	var all []stream
-	for _, m := range from {
-		f.sh(m, "ping -c 1 -W 2 "+to)
-		file := filepath.Join(f.TempDir(), "pid")
-		s := stream{from: m, done: f.background(m, "echo $$ >"+file+"; exec ping -i 0.01 -W 1 "+to)}
-		f.eventually(m+" pings", func() bool {
-			b, _ := os.ReadFile(file)
-			s.pid = atoi(strings.TrimSpace(string(b)))
-			exe, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", s.pid))
-			return strings.HasSuffix(exe, "/ping")
-		})
-		all = append(all, s)
-	}
-	return all
-}
-
-// end ends the stream and returns how many of its packets got no answer, and of how many.
-func (f fabric) end(s stream) (missed, sent int) {
-	f.Helper()
-	if err := syscall.Kill(s.pid, syscall.SIGINT); err != nil {
-		f.Fatal(err)
-	}
-	out := s.done()
-	m := lost.FindStringSubmatch(out)
-	if m == nil {
-		f.Fatalf("ping from %s says\n%s", s.from, out)
-	}
-	// The last may be on its way when ping is told to stop.
-	return max(atoi(m[1])-atoi(m[2])-1, 0), atoi(m[1])
-}
 
 // public lets the internet open connections to a subnet: no NAT, and a way back.
 func (f fabric) public(subnet, cidr string) {
@@ -63,29 +18,27 @@ func (f fabric) public(subnet, cidr string) {
 func TestSwitchingModesLosesNothing(t *testing.T) {
 	f := up(t, "two-hosts.yaml")
 	f.public("net2", "10.10.20.0/24")
-	hops := func() int {
-		return strings.Count(f.sh("vm1", "traceroute -I -n -q 1 -w 2 vm3"), "\n") - 1
+	hops := func(mode string, want int) {
+		t.Helper()
+		var path string
+		if !f.poll(30*time.Second, func() bool { // a hop may be silent: see TestHopsAsPromised
+			path = f.sh("vm1", "traceroute -I -n -q 1 -w 2 vm3")
+			return strings.Count(path, "\n")-1 == want
+		}) {
+			t.Errorf("in %s mode it is not %d hops:\n%s", mode, want, path)
+		}
 	}
-	if n := hops(); n != 4 {
-		t.Errorf("in router mode there are %d hops, want host, router, host, VM", n)
-	}
-	streams := f.pinging(vm3, "vm1", "vm2")
-	streams = append(streams, f.pinging("10.10.20.4", "vm5", "internet")...)
+	hops("router", 4) // host, router, host, VM
+	pulses := []*pulse{f.pulse("vm1", vm3), f.pulse("vm2", vm3), f.pulse("vm5", "10.10.20.4"), f.pulse("internet", "10.10.20.4")}
 	for i := range 4 {
 		mode, want := "direct", 3
 		if i%2 == 1 {
 			mode, want = "router", 4
 		}
 		f.sarn("vpc", "mode", "main", mode, "--wait")
-		if n := hops(); n != want {
-			t.Errorf("in %s mode there are %d hops, want %d", mode, n, want)
-		}
+		hops(mode, want)
 	}
-	for _, s := range streams {
-		if lost, sent := f.end(s); lost > 0 {
-			t.Errorf("from %s %d of %d were lost", s.from, lost, sent)
-		}
-	}
+	f.lostAtMost(0, pulses...)
 }
 
 // TestDirectModeKeepsTheRouter for what it alone has: the gateway, the internet, and
@@ -93,18 +46,18 @@ func TestSwitchingModesLosesNothing(t *testing.T) {
 func TestDirectModeKeepsTheRouter(t *testing.T) {
 	f := up(t, "two-hosts.yaml")
 	f.sarn("vpc", "mode", "main", "direct", "--wait")
-	f.sarn("lab", "ping-all")
-	f.sh("vm1", "ping -c 1 -W 2 "+gateway+" && ping -c 1 -W 2 internet")
+	f.sarn("lab", "ping-all", "--timeout", "30s")
+	f.sh("vm1", "ping -c 1 -W 30 "+gateway+" && ping -c 1 -W 30 internet")
 	if out, _ := f.try("lab", "exec", "vm1", "--", "ping", "-c", "1", "-W", "2", "10.10.10.99"); !strings.Contains(out, "Host Unreachable") {
 		t.Errorf("nobody's address:\n%s", out)
 	}
 	// A route that the host has lost is the router's, until it is there again.
 	f.kill(f.pid("agent", "host1"))
 	f.sh("host1", "ip route del "+vm3+" table 5001")
-	f.sh("vm1", "ping -c 1 -W 2 vm3")
+	f.sh("vm1", "ping -c 1 -W 30 vm3")
 }
 
-// TestMoveUnderTraffic moves a port to and fro, with pings every 10 ms from a VM on the
+// TestMoveUnderTraffic moves a port to and fro, with pulses from a VM on the
 // host that it leaves, one on the host that it comes to, and the internet.
 func TestMoveUnderTraffic(t *testing.T) {
 	for _, mode := range []string{"router", "direct"} {
@@ -112,25 +65,18 @@ func TestMoveUnderTraffic(t *testing.T) {
 			f := up(t, "two-hosts.yaml")
 			f.public("net2", "10.10.20.0/24")
 			f.sarn("vpc", "mode", "main", mode, "--wait")
-			const vm5 = "10.10.20.3"
-			streams := f.pinging(vm5, "vm1", "vm3", "internet")
+			pulses := []*pulse{f.pulse("vm1", vm5), f.pulse("vm3", vm5), f.pulse("internet", vm5)}
 			for _, host := range []string{"host2", "host1", "host2"} {
 				f.sarn("port", "move", "vm5", "--to", host, "--wait")
 				if out := f.sarn("port", "get", "vm5", "-o", "json"); !strings.Contains(out, `"node": "`+host+`"`) || strings.Contains(out, `"move"`) || !strings.Contains(out, vm5) {
 					t.Errorf("the port is not on %s, with its address:\n%s", host, out)
 				}
 			}
-			for _, s := range streams {
-				lost, sent := f.end(s)
-				t.Logf("%s: %d of %d lost", s.from, lost, sent)
-				if lost > 2 {
-					t.Errorf("from %s %d of %d were lost", s.from, lost, sent)
-				}
-			}
+			f.lostAtMost(2, pulses...)
 			if got := f.sh("host1", "ip -o link; ip route show table all proto 83"); strings.Contains(got, "vp_vm5") || strings.Contains(got, "10.10.20.3 dev") {
 				t.Errorf("host1 still holds the port:\n%s", got)
 			}
-			f.sarn("lab", "ping-all")
+			f.sarn("lab", "ping-all", "--timeout", "30s")
 		})
 	}
 }
@@ -141,8 +87,8 @@ func TestMoveFromAHostThatIsDown(t *testing.T) {
 	f.kill(f.pid("agent", "host1"))
 	f.sarn("port", "move", "vm1", "--to", "host2")
 	f.eventually("the move is over", func() bool { return !strings.Contains(f.sarn("port", "get", "vm1", "-o", "json"), `"move"`) })
-	f.sh("vm5", "ping -c 1 -W 2 vm3") // what is left on host1 works on
-	f.sh("router", "ping -c 1 -W 2 "+vm1)
+	f.sh("vm5", "ping -c 1 -W 30 vm3") // what is left on host1 works on
+	f.sh("router", "ping -c 1 -W 30 "+vm1)
 }
 
 // TestToolsKnowWhereAMovingPortIs has a move that cannot go on: the port is where it was.
@@ -150,9 +96,9 @@ func TestToolsKnowWhereAMovingPortIs(t *testing.T) {
 	f := up(t, "two-hosts.yaml")
 	f.kill(f.pid("agent", "host2"))
 	f.sarn("port", "move", "vm1", "--to", "host2")
-	f.sh("vm1", "ping -c 1 -W 2 vm2")
+	f.sh("vm1", "ping -c 1 -W 30 vm2")
 	f.sarn("trace", "vm1", "vm3")
-	f.sarn("lab", "ping-all")
+	f.sarn("lab", "ping-all", "--timeout", "30s")
 	if out := f.sarn("port", "list"); !strings.Contains(out, "host1 > host2") {
 		t.Errorf("the list does not show the move:\n%s", out)
 	}
@@ -168,7 +114,7 @@ func TestPortOnAnExistingInterface(t *testing.T) {
 	guest := func(line string) string {
 		return f.sh("host1", "nsenter --net=/proc/$(cat "+f.pidFile()+")/ns/net "+line)
 	}
-	f.sh("host1", `setsid unshare --net sleep 100 </dev/null >/dev/null 2>&1 & echo $! >`+f.pidFile())
+	f.sh("host1", `setsid unshare --net sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >`+f.pidFile())
 	f.eventually("the guest is apart", func() bool {
 		return f.sh("host1", "readlink /proc/self/ns/net /proc/$(cat "+f.pidFile()+")/ns/net | uniq | wc -l") == "2\n"
 	})
@@ -176,11 +122,13 @@ func TestPortOnAnExistingInterface(t *testing.T) {
 	t.Cleanup(func() { f.sh("host1", "kill $(cat "+f.pidFile()+")") })
 	guest("sh -c 'ip addr add 10.10.10.77/24 dev eth0; ip link set eth0 up; ip route add default via 10.10.10.1'")
 	f.eventually("the device is in the network", func() bool { return strings.Contains(f.sh("host1", "ip link show tap77"), "br_net1") })
-	guest("ping -c 1 -W 2 " + vm3)
-	f.sh("vm3", "ping -c 1 -W 2 10.10.10.77")
+	f.eventually("the guest is reached", func() bool {
+		return strings.Contains(guest("sh -c 'ping -c 1 -W 1 "+vm3+" || true'"), " 0% packet loss")
+	})
+	f.sh("vm3", "ping -c 1 -W 30 10.10.10.77")
 	f.sarn("trace", "vm9", "vm3")
 	f.sarn("trace", "vm5", "vm9")
-	f.sarn("lab", "ping-all")
+	f.sarn("lab", "ping-all", "--timeout", "30s")
 	// Its packets are checked like any port's.
 	guest("ip addr add 10.10.10.78/24 dev eth0")
 	if out := guest("sh -c 'ping -c 1 -W 1 -I 10.10.10.78 " + vm3 + " || true'"); !strings.Contains(out, "100% packet loss") {
@@ -197,9 +145,9 @@ func TestPortOnAnExistingInterface(t *testing.T) {
 		out, _ := f.try("status")
 		return strings.Contains(out, "tap77 is in the bridge theirs")
 	})
-	f.sh("vm1", "ping -c 1 -W 2 vm3")
+	f.sh("vm1", "ping -c 1 -W 30 vm3")
 	f.sh("host1", "ip link set tap77 nomaster")
-	f.sarn("status", "--wait", "--timeout", (10 * time.Second).String())
+	f.sarn("status", "--wait", "--timeout", patience.String())
 }
 
 func (f fabric) pidFile() string { return runDir + "/" + f.name + ".guest" }

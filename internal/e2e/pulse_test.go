@@ -54,7 +54,8 @@ func (f fabric) pulse(from, to string) *pulse {
 	return p
 }
 
-// end stops the pulse, after the time that an answer may take.
+// end stops the pulse, when the last answer is there: those before it have come then, but
+// for what has overtaken another.
 func (p *pulse) end() {
 	select {
 	case <-p.stop:
@@ -63,6 +64,11 @@ func (p *pulse) end() {
 	}
 	close(p.stop)
 	p.sending.Wait() // no beat may follow the last one that is waited for
+	p.f.poll(10*time.Second, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.beats) == 0 || p.beats[len(p.beats)-1].answered
+	})
 	p.f.poll(time.Second, func() bool { return p.missed(time.Time{}, time.Now()) == 0 })
 	p.conn.Close()
 	p.receiving.Wait()
@@ -113,6 +119,12 @@ func (p *pulse) again() {
 	p.f.Helper()
 	from := time.Now()
 	p.f.eventually(p.name+" is answered", func() bool { sent, missed := p.count(from, time.Now()); return sent > missed })
+}
+
+// felt waits until some beats of a time that has begun are lost.
+func (p *pulse) felt(from time.Time) {
+	p.f.Helper()
+	p.f.eventually(p.name+" is cut", func() bool { return p.missed(from, time.Now()) >= 5 })
 }
 
 // forget takes all that was until now as well.

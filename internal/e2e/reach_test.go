@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"sarn/internal/intent"
 	"sarn/internal/reach"
@@ -204,11 +205,15 @@ func fewer(all []foretold) []foretold {
 	})
 }
 
-// drawSeed draws the number that decides all that a test draws.
+// drawSeed is the number that decides all that a test draws: the same each time, lest a
+// rare fabric fail somebody's change; SARN_SEED=new draws one.
 func drawSeed(t *testing.T) uint64 {
 	t.Helper()
 	given := os.Getenv("SARN_SEED")
-	if given == "" {
+	switch given {
+	case "":
+		return 1
+	case "new":
 		return rand.Uint64()
 	}
 	seed, err := strconv.ParseUint(given, 10, 64)
@@ -221,7 +226,7 @@ func drawSeed(t *testing.T) uint64 {
 // TestReachIsRight holds what reach foretells for random fabrics against real packets:
 // whether each pair's pings are answered, by which way, and if not, who refuses and how.
 // Then the fabric is changed while it runs, and all is compared again.
-// SARN_SEED=N draws the fabrics of an earlier run again.
+// SARN_SEED=new draws other fabrics, and SARN_SEED=N those of an earlier run.
 func TestReachIsRight(t *testing.T) {
 	seed := drawSeed(t)
 	r := rand.New(rand.NewPCG(seed, 0))
@@ -268,6 +273,24 @@ func (f fabric) compareAll(r *rand.Rand, nobodys []netip.Addr, quiet bool) {
 // refusals before may have used up what a kernel sends.
 func (f fabric) compare(all []foretold, quiet bool) {
 	f.Helper()
+	var wrong []string
+	for try := range 3 {
+		if try > 0 {
+			f.Logf("again, as a machine that stalls misses answers: %s", wrong[0])
+			time.Sleep((told + 1) * time.Second) // until kernels send refusals again
+		}
+		if wrong = f.wrong(all, quiet); len(wrong) == 0 {
+			return
+		}
+	}
+	for _, w := range wrong {
+		f.Error(w)
+	}
+}
+
+// wrong sends the packets once and lists what is not as foretold.
+func (f fabric) wrong(all []foretold, quiet bool) (wrong []string) {
+	f.Helper()
 	text := "kind: LabTest\nexpect:\n"
 	for _, one := range all {
 		text += one.expect
@@ -289,7 +312,7 @@ func (f fabric) compare(all []foretold, quiet bool) {
 		circles := want.Request.Verdict.ICMP == "time exceeded" // which is no denial to the lab
 		if !v.OK && !circles || !strings.Contains(v.Seen, want.seen) {
 			words, _ := json.MarshalIndent(want.Trace, "", "  ")
-			f.Errorf("foretold:%s\nseen: %s, want %q:\n%s", want.expect, v.Seen, want.seen, words)
+			wrong = append(wrong, fmt.Sprintf("foretold:%s\nseen: %s, want %q:\n%s", want.expect, v.Seen, want.seen, words))
 		}
 		if want.Answered {
 			answered++
@@ -298,6 +321,7 @@ func (f fabric) compare(all []foretold, quiet bool) {
 		}
 	}
 	if answered == 0 || refused == 0 {
-		f.Errorf("%d answered and %d refused: the fabric shows too little", answered, refused)
+		f.Fatalf("%d answered and %d refused: the fabric shows too little", answered, refused)
 	}
+	return wrong
 }

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // TestAgentMonitor: an agent serves its machine's monitor to admins, by the certificates
@@ -30,15 +29,17 @@ func TestAgentMonitor(t *testing.T) {
 	sarn("pki", "issue", "--dir", file(""), "--node", "host1", "--address", "127.0.0.1")
 	sarn("pki", "issue", "--dir", file(""), "--node", "host2")
 	sarn("pki", "issue", "--dir", file(""), "--admin", "ann")
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	taken, err := net.Listen("tcp", addresses(t, 1)[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	agent := []string{program, "agent", "--node", "host1", "--server", "https://127.0.0.1:1", "--netns-dir", dir + "/netns",
 		"--tls-ca", file("ca.crt"), "--tls-cert", file("node-host1.crt"), "--tls-key", file("node-host1.key"), "--monitor-state", dir + "/state"}
 	// A port that somebody has is no reason for the agent to end.
-	time.AfterFunc(500*time.Millisecond, func() { taken.Close() })
-	w := start(t, append(agent, "--monitor", taken.Addr().String())...)
+	w := launch(t, append(agent, "--monitor", taken.Addr().String())...)
+	w.eventually("it is said that the port is taken", func() bool { return strings.Contains(w.logged(), "the monitor does not run") })
+	taken.Close()
+	w.listens()
 	if log := w.logged(); !strings.Contains(log, "the agent goes on") || strings.Count(log, "the monitor does not run") != 1 {
 		t.Errorf("of the port that was taken: %s", log)
 	}
@@ -85,14 +86,17 @@ func TestAgentMonitor(t *testing.T) {
 	if err := os.WriteFile(bad, []byte("rules: [{name: x}]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	time.AfterFunc(time.Second, func() {
-		os.WriteFile(bad, []byte("rules:\n- {name: many, of: process, value: count, careful: 1}\n"), 0o600)
-	})
-	w = start(t, program, "agent", "--node", "host1", "--server", "http://127.0.0.1:1", "--netns-dir", dir+"/netns", "--monitor", "127.0.0.1:0",
+	w = launch(t, program, "agent", "--node", "host1", "--server", "http://127.0.0.1:1", "--netns-dir", dir+"/netns", "--monitor", "127.0.0.1:0",
 		"--monitor-alerts", bad, "--monitor-state", dir+"/state")
-	if log := w.logged(); !strings.Contains(log, "alerts.yaml:1") {
-		t.Errorf("of the alerts: %s", log)
+	w.eventually("it is said what is wrong", func() bool { return strings.Contains(w.logged(), "alerts.yaml:1") })
+	good := filepath.Join(dir, "good.yaml")
+	if err := os.WriteFile(good, []byte("rules:\n- {name: many, of: process, value: count, careful: 1}\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
+	if err := os.Rename(good, bad); err != nil { // at once, lest half of it be read
+		t.Fatal(err)
+	}
+	w.listens()
 	var alerts struct{ Rules int }
 	if w.get("/api/v1/alerts", &alerts); alerts.Rules != 1 {
 		t.Errorf("got %+v", alerts)
@@ -107,7 +111,7 @@ func TestAgentMonitor(t *testing.T) {
 // monitor, or one that cannot run, stays.
 func TestAgentHangup(t *testing.T) {
 	dir := t.TempDir()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	taken, err := net.Listen("tcp", addresses(t, 1)[0])
 	if err != nil {
 		t.Fatal(err)
 	}

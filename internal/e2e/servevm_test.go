@@ -28,6 +28,7 @@ type computer struct {
 	*testing.T
 	cmd     *exec.Cmd
 	console io.Writer
+	name    string
 	tap     string
 
 	mu  sync.Mutex
@@ -64,7 +65,7 @@ func boot(t *testing.T, name string) *computer {
 		t.Fatal(err)
 	}
 	sh("cd " + tree + "; find . | busybox cpio -o -H newc >../initrd 2>/dev/null; truncate -s 64M ../disk")
-	g := &computer{T: t, tap: fmt.Sprintf("sarnvm%d", os.Getpid()%100000)}
+	g := &computer{T: t, name: name, tap: fmt.Sprintf("sarnvm%d", os.Getpid()%100000)}
 	// It must get its CPU however busy this machine is, or its load would not be known.
 	g.cmd = bounded(t, "chrt", "-r", "1", "qemu-system-x86_64", "-name", "guest="+name+",debug-threads=on", "-accel", "tcg", "-m", "192", "-smp", "1",
 		"-nodefaults", "-display", "none", "-serial", "stdio", "-kernel", image, "-initrd", filepath.Join(dir, "initrd"),
@@ -115,18 +116,15 @@ func (g *computer) Write(p []byte) (int, error) {
 func (g *computer) waitFor(word string) {
 	g.Helper()
 	f := fabric{T: g.T}
-	for range 4 { // a machine without KVM boots slowly where others compute
-		said := ""
-		for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-			g.mu.Lock()
-			said = g.out.String()
-			g.mu.Unlock()
-			if strings.Contains(said, word) {
-				return
-			}
-		}
+	said := ""
+	if !f.poll(2*time.Minute, func() bool { // a machine without KVM boots slowly where others compute
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		said = g.out.String()
+		return strings.Contains(said, word)
+	}) {
+		f.Fatalf("the guest does not say %q: %s", word, said)
 	}
-	f.Fatalf("the guest does not say %q: %s", word, g.out.String())
 }
 
 // do has the guest do something.
@@ -172,15 +170,15 @@ func (h *hook) heard() string {
 // figures that the kernel has of it; an alert on it fires after its `for`, is told once,
 // outlives a crash, and clears with hysteresis. Nobody looks on.
 func TestMonitorServeWatchesAMachine(t *testing.T) {
-	g := boot(t, "web7")
+	g := boot(t, fmt.Sprint("web", os.Getpid())) // another run has one too
 	h := newHook(t)
 	dir := t.TempDir()
 	rules := filepath.Join(dir, "alerts.yaml")
 	text := fmt.Sprintf(`
 actions: [{name: hook, webhook: {url: %q}}]
 rules:
-- {name: busy, of: machine, value: cpu, match: {name: web7}, critical: 60%%, clear: 20%%, for: 3s, clear_for: 2s, actions: [hook]}
-`, h.URL)
+- {name: busy, of: machine, value: cpu, match: {name: %q}, critical: 60%%, clear: 20%%, for: 3s, clear_for: 2s, actions: [hook]}
+`, h.URL, g.name)
 	if err := os.WriteFile(rules, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -188,17 +186,16 @@ rules:
 	g.figures(w)
 
 	var alerts struct {
-		Active, Pending []struct {
-			ID, Phase, Subject string
-			Since, Fired       time.Time
+		Active []struct {
+			ID, Subject  string
+			Since, Fired time.Time
 		}
 	}
 	look := func() { w.get("/api/v1/alerts", &alerts) }
 	g.do("while :; do :; done &")
-	w.eventually("it is pending", func() bool { look(); return len(alerts.Pending) == 1 })
 	w.eventually("it fires", func() bool { look(); return len(alerts.Active) == 1 })
 	fired := alerts.Active[0]
-	if d := fired.Fired.Sub(fired.Since); d < 2900*time.Millisecond || fired.Subject != "vm/web7" && fired.Subject != "web7" {
+	if d := fired.Fired.Sub(fired.Since); d < 2900*time.Millisecond || fired.Subject != "vm/"+g.name && fired.Subject != g.name {
 		t.Errorf("it fired after %v: %+v", d, fired)
 	}
 	w.eventually("the webhook is called", func() bool { return h.heard() != "" })
@@ -216,9 +213,9 @@ rules:
 
 	// Half the load is below what fires and above what clears.
 	stop := g.half()
-	w.eventually("half the load", func() bool { c := w.machine("web7").CPU; return c > 0.25 && c < 0.6 })
+	w.eventually("half the load", func() bool { c := w.machine(g.name).CPU; return c > 0.25 && c < 0.6 })
 	w.seen(4)
-	if look(); len(alerts.Active) != 1 || alerts.Active[0].Phase != "firing" {
+	if look(); len(alerts.Active) != 1 || alerts.Active[0].ID != fired.ID {
 		t.Errorf("between its thresholds: %+v", alerts.Active)
 	}
 	stop()
@@ -255,11 +252,11 @@ func (w *watcher) machine(name string) sample.Machine {
 // figures holds what the monitor says of the guest against what it was made to do.
 func (g *computer) figures(w *watcher) {
 	g.Helper()
-	w.eventually("the guest appears", func() bool { return w.machine("web7").ID != "" })
-	if m := w.machine("web7"); m.ID != "vm/web7" || m.By != "qemu" || m.State != "running" || m.CPUs != 1 || m.Memory != 192<<20 || len(m.VCPUs) != 1 || len(m.Interfaces) != 1 || m.Interfaces[0] != g.tap {
+	w.eventually("the guest appears", func() bool { return w.machine(g.name).ID != "" })
+	if m := w.machine(g.name); m.ID != "vm/"+g.name || m.By != "qemu" || m.State != "running" || m.CPUs != 1 || m.Memory != 192<<20 || len(m.VCPUs) != 1 || len(m.Interfaces) != 1 || m.Interfaces[0] != g.tap {
 		g.Errorf("got %+v", m)
 	}
-	count := func(name string) float64 { return w.metric("sarn_machine_"+name+"_total", "vm/web7") }
+	count := func(name string) float64 { return w.metric("sarn_machine_"+name+"_total", "vm/"+g.name) }
 	// Each figure is from when to when the pass that it is in saw it; so idle before and after.
 	w.seen(2)
 
@@ -326,40 +323,29 @@ func (g *computer) cpu(w *watcher) {
 		fmt.Sscan(f[12], &system)
 		return (user + system) / 100
 	}
-	count := func() float64 { return w.metric("sarn_machine_cpu_seconds_total", "vm/web7") }
+	count := func() float64 { return w.metric("sarn_machine_cpu_seconds_total", "vm/"+g.name) }
 	w.seen(1)
 	from, was := count(), used()
 	g.do("while :; do :; done & sleep 3; kill $!; echo com''puted")
 	g.waitFor("computed")
 	w.seen(2)
 	got, want := count()-from, used()-was
-	if want < 1.5 || got < want-0.3 || got > want+0.3 {
+	if want < 0.5 || got < want-0.3 || got > want+0.3 {
 		g.Errorf("it used %.2f s of CPU, the monitor says %.2f", want, got)
 	}
 }
 
-// half lets the guest run half of the time, until the function returned is called.
+// half lets the guest run half of the time, until the function returned is called. It is
+// kept up by nobody, like the guest.
 func (g *computer) half() (stop func()) {
-	done, ended := make(chan struct{}), make(chan struct{})
-	const half = 40 * time.Millisecond
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(half)
-		defer tick.Stop()
-		for {
-			for _, s := range []os.Signal{syscall.SIGSTOP, syscall.SIGCONT} {
-				g.cmd.Process.Signal(s)
-				select {
-				case <-tick.C:
-				case <-done:
-					g.cmd.Process.Signal(syscall.SIGCONT)
-					return
-				}
-			}
-		}
-	}()
+	g.Helper()
+	turns := bounded(g.T, "chrt", "-r", "2", "sh", "-c", fmt.Sprintf("while :; do kill -STOP %[1]d; sleep 0.04; kill -CONT %[1]d; sleep 0.04; done", g.cmd.Process.Pid))
+	if err := turns.Start(); err != nil {
+		g.Fatal(err)
+	}
 	return func() {
-		close(done)
-		<-ended
+		turns.Process.Kill()
+		_ = turns.Wait()
+		g.cmd.Process.Signal(syscall.SIGCONT)
 	}
 }

@@ -40,7 +40,7 @@ func (p *pane) keys(keys ...string) { p.tmux(append([]string{"send-keys"}, keys.
 func (p *pane) shows(texts ...string) string {
 	p.Helper()
 	var screen string
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		screen = p.tmux("capture-pane", "-p")
 		missing := ""
 		for _, text := range texts {

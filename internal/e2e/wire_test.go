@@ -46,6 +46,10 @@ func (f fabric) listen(machine, iface string) *wire {
 			return err
 		}
 		w.file = os.NewFile(uintptr(fd), "packet")
+		// A machine that stalls may be late to read.
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 16<<20); err != nil {
+			return err
+		}
 		return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_ALL), Ifindex: w.index})
 	})
 	go w.receive()

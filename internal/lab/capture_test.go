@@ -72,7 +72,7 @@ func (c *capture) end() (captured, said string, code int) {
 func TestCapture(t *testing.T) {
 	netnstest.Run(t, func(t *testing.T) {
 		must(t, "lab", "up", "../../examples/two-hosts.yaml")
-		ping := func() { must(t, "lab", "exec", "vm1", "ping", "-c1", "-W2", "vm3") }
+		ping := func() { must(t, "lab", "exec", "vm1", "ping", "-c1", "-W30", "vm3") }
 
 		one := startCapture(t, 1, "vm1", "eth0", "-c", "2", "icmp")
 		ping()

@@ -138,7 +138,7 @@ func TestWiringAppliedTwice(t *testing.T) {
 		for _, op := range diff(p.Wiring()) {
 			t.Errorf("the second time still does: %s", op.Command())
 		}
-		ping := exec.Command("ip", "netns", "exec", "client", "ping", "-c1", "-W2", "192.168.56.1")
+		ping := exec.Command("ip", "netns", "exec", "client", "ping", "-c1", "-W30", "192.168.56.1")
 		if out, err := ping.CombinedOutput(); err != nil {
 			t.Errorf("the client does not reach the router: %v\n%s", err, out)
 		}
@@ -230,7 +230,7 @@ expect:
 func TestExecAndShell(t *testing.T) {
 	netnstest.Run(t, func(t *testing.T) {
 		must(t, "lab", "up", "../../examples/one-host.yaml")
-		contains(t, "ping by name", must(t, "lab", "exec", "vm1", "ping", "-c1", "-W2", "vm2"), "10.10.10.11")
+		contains(t, "ping by name", must(t, "lab", "exec", "vm1", "ping", "-c1", "-W30", "vm2"), "10.10.10.11")
 		contains(t, "/sys", must(t, "lab", "exec", "lan", "--", "ls", "/sys/class/net"), "to-host1", "bridge")
 		hosts, err := os.ReadFile("/etc/hosts")
 		if err != nil || bytes.Contains(hosts, []byte("vm2")) {
@@ -255,7 +255,7 @@ func TestExecAndShell(t *testing.T) {
 		if out, _ := sarn(t, "words", "lab", "exec", "vm1", "cat"); out != "words" {
 			t.Errorf("standard input became %q", out)
 		}
-		out, code := sarn(t, "# a script\nnodes\nports\nvm1 ping -c1 -W2 vm2 | tail -2\nping-all\nvm3 true\nvm2 exit 3\n", "lab", "shell")
+		out, code := sarn(t, "# a script\nnodes\nports\nvm1 ping -c1 -W30 vm2 | tail -2\nping-all\nvm3 true\nvm2 exit 3\n", "lab", "shell")
 		if code != 3 {
 			t.Errorf("the script's exit code is %d, not its last command's 3", code)
 		}
@@ -263,7 +263,7 @@ func TestExecAndShell(t *testing.T) {
 
 		// A port that comes later is there too.
 		must(t, "port", "create", "late", "--subnet", "net1", "--node", "host1", "--wait")
-		contains(t, "ping the late one", must(t, "lab", "exec", "vm1", "ping", "-c1", "-W2", "late"), "0% packet loss")
+		contains(t, "ping the late one", must(t, "lab", "exec", "vm1", "ping", "-c1", "-W30", "late"), "0% packet loss")
 		contains(t, "ping-all", must(t, "lab", "ping-all"), "6/6 pairs")
 	})
 }
@@ -403,7 +403,7 @@ func TestCrashedLab(t *testing.T) {
 		kill(t, "one-host", "server")
 		contains(t, "list", must(t, "lab", "list"), "degraded: agent-host1, server died")
 		// One can still look inside, by what the lab's file says.
-		contains(t, "exec", must(t, "lab", "exec", "vm1", "ping", "-c1", "-W2", "vm2"), "0% packet loss")
+		contains(t, "exec", must(t, "lab", "exec", "vm1", "ping", "-c1", "-W30", "vm2"), "0% packet loss")
 		if out, code := sarn(t, "", "lab", "up", "../../examples/one-host.yaml"); code != 1 {
 			t.Errorf("up over it: exit code %d\n%s", code, out)
 		}

@@ -61,7 +61,7 @@ func TestVirtualMachine(t *testing.T) {
 
 		// Commands run inside, and what they say and how they end comes back.
 		contains(t, "the guest's kernel", must(t, "lab", "exec", "guest", "cat", "/proc/cmdline"), "name=guest addr=10.10.10.3/24 gw=10.10.10.1")
-		contains(t, "ping by name", must(t, "lab", "exec", "guest", "--", "ping", "-c1", "-W2", "vm2"), "10.10.10.5", " 0% packet loss")
+		contains(t, "ping by name", must(t, "lab", "exec", "guest", "--", "ping", "-c1", "-W30", "vm2"), "10.10.10.5", " 0% packet loss")
 		for _, c := range []struct {
 			args []string
 			out  string
@@ -116,7 +116,7 @@ func TestVirtualMachine(t *testing.T) {
 		contains(t, "the shell", scripted, "guest\n")
 
 		seen := startCapture(t, 1, "guest", "-c", "1", "icmp")
-		must(t, "lab", "exec", "vm1", "ping", "-c1", "-W2", "guest")
+		must(t, "lab", "exec", "vm1", "ping", "-c1", "-W30", "guest")
 		if got, said, code := seen.end(); code != 0 || !strings.Contains(got, "> 10.10.10.3: ICMP echo request") {
 			t.Errorf("capture: exit code %d\n%s%s", code, got, said)
 		}
