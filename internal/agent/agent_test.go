@@ -379,6 +379,7 @@ func TestAHungControllerHoldsUpNothing(t *testing.T) {
 		start(t, hung{src}, k, io.Discard)
 		next(t, src.haves)
 		src.events <- event(3, state("10.0.0.0/24"))
+		synctest.Wait() // its report is under way
 		src.events <- event(4, state("10.0.1.0/24"))
 		deadline := time.After(10 * time.Second)
 		for tick := time.NewTicker(10 * time.Millisecond); ; {
