@@ -70,6 +70,7 @@ var mayImport = map[string][]string{
 	"internal/e2e":                   {},
 	"internal/browsertest":           {},
 	"internal/netnstest":             {},
+	"internal/timetest":              {},
 	"internal/netstate/netstatetest": {"internal/netstate"},
 	"internal/store/storetest":       {"internal/intent", "internal/store"},
 }

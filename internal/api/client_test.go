@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -145,22 +146,38 @@ func TestFollowEnds(t *testing.T) {
 			t.Errorf("Follow = %v, want that the controller is silent", err)
 		}
 	})
-	t.Run("but not while heartbeats come", func(t *testing.T) {
-		c := clientOf(t, func(w http.ResponseWriter, _ *http.Request) {
-			beat := time.NewTicker(50 * time.Millisecond)
-			defer beat.Stop()
-			for range 6 {
-				<-beat.C
-				_, _ = io.WriteString(w, "\n")
-				_ = http.NewResponseController(w).Flush()
+}
+
+// TestHeartbeats keep a stream alive for longer than it may be silent. It runs in
+// synctest's time, so that no machine is too slow for it.
+func TestHeartbeats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stream, server := io.Pipe()
+		c := &Client{base: "http://controller", silence: 200 * time.Millisecond, http: &http.Client{
+			Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				context.AfterFunc(r.Context(), func() { _ = server.CloseWithError(context.Canceled) })
+				return &http.Response{StatusCode: http.StatusOK, Body: stream}, nil
+			}),
+		}}
+		const beat, beats = 150 * time.Millisecond, 6
+		go func() {
+			for range beats {
+				time.Sleep(beat)
+				_, _ = io.WriteString(server, "\n")
 			}
-		})
-		c.silence = 200 * time.Millisecond
-		if err := c.Follow(t.Context(), "host1", "", nil); err == nil || !strings.Contains(err.Error(), "ended the stream") {
-			t.Errorf("Follow = %v, want that it lasted until the server ended it", err)
+		}()
+		began := time.Now()
+		err := c.Follow(t.Context(), "host1", "", nil)
+		if took := time.Since(began); took != beats*beat+c.silence || err == nil || !strings.Contains(err.Error(), "has said nothing for 200ms") {
+			t.Errorf("Follow = %v after %s, want that it lasted until no more heartbeats came", err, took)
 		}
 	})
 }
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestWaitErrorNamesTheLate(t *testing.T) {
 	err := fmt.Errorf("apply: %w", &WaitError{Revision: 9, Statuses: []NodeStatus{

@@ -35,6 +35,7 @@ type Controller struct {
 	writing  chan struct{} // capacity 1: held by the change that is being written
 
 	heartbeat time.Duration // of node streams
+	grace     time.Duration // for changes under way when it stops
 	absence   time.Duration // after which a node's word is not waited for
 	began     time.Time     // when nodes could first come
 	addresses []string      // that it listens on; set before ready
@@ -58,7 +59,7 @@ func New(cfg Config, deps Deps) (*Controller, error) {
 	return &Controller{
 		cfg: cfg, store: deps.Store, log: deps.Log,
 		ready: make(chan struct{}), stopping: make(chan struct{}), writing: make(chan struct{}, 1),
-		heartbeat: 15 * time.Second, absence: absence,
+		heartbeat: 15 * time.Second, grace: grace, absence: absence,
 		ledger: newLedger(), nodes: map[string]*node{}, moved: make(chan struct{}),
 	}, nil
 }
@@ -108,7 +109,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	case err = <-failed:
 	}
 	close(c.stopping)
-	doors.shutdown(inner)
+	doors.shutdown(inner, c.grace)
 	stop()
 	wg.Wait()
 	return err

@@ -134,7 +134,7 @@ func (d door) serve() error {
 }
 
 // shutdown lets no more requests in and waits a little for those that are.
-func (ds doors) shutdown(ctx context.Context) {
+func (ds doors) shutdown(ctx context.Context, grace time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
 	for _, d := range ds {

@@ -38,8 +38,9 @@ func TestAMachineThatIsGone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		begun := make(chan bool, 100)
+		begun, left := make(chan bool, 100), make(chan struct{})
 		go func() {
+			defer close(left)
 			_ = far.Follow(ctx, "host1", "", func(api.NodeEvent) error { begun <- true; return nil })
 		}()
 		<-begun
@@ -47,12 +48,13 @@ func TestAMachineThatIsGone(t *testing.T) {
 		if err := exec.Command("ip", "link", "set", "lo", "down").Run(); err != nil {
 			t.Fatal(err)
 		}
-		soon, cancel := context.WithTimeout(ctx, 20*time.Second)
+		soon, cancel := context.WithTimeout(ctx, time.Minute)
 		defer cancel()
 		if err := c.await(soon, func() bool { return !connected() }); err != nil {
 			t.Error("a machine that is gone counts as connected")
 		}
 		stop()
+		<-left
 		far.Close()
 		if err := <-ended; err != nil {
 			t.Error(err)

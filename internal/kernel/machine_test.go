@@ -146,11 +146,11 @@ ip netns add container
 ip -n container link set lo alias 'made by another program'
 ip -n container link set lo up`
 
-// show prints what foreign made.
+// show prints what foreign made. The kernel's own IPv6 addresses come when they come.
 const show = `
 ip -d link show dev docker0 | grep -v link/
-ip address show dev eth0 | grep inet
-ip address show dev docker0 | grep inet
+ip -4 address show dev eth0 | grep inet
+ip -4 address show dev docker0 | grep inet
 ip neigh show nud permanent to 192.168.56.200
 ip route show 198.51.100.0/24 table all
 ip rule show | grep -v 'proto 83'

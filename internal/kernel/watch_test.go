@@ -78,7 +78,7 @@ func TestWatch(t *testing.T) {
 						if !reflect.DeepEqual(got, e.want) {
 							continue
 						}
-					case <-time.After(5 * time.Second):
+					case <-time.After(time.Minute):
 						t.Errorf("nobody was told of %+v", e.want)
 					}
 					return
@@ -120,7 +120,7 @@ func TestWatchGoesOnAfterALoss(t *testing.T) {
 		sh(t, "for i in $(seq 30000); do echo link set eth0 alias n$i; done | ip -batch - ; ip link add br_late up type bridge")
 		close(slow)
 		route := netstate.Route{Table: 77, Dst: prefix("10.7.0.0/16"), Link: "br_late"}
-		late := time.After(10 * time.Second)
+		late := time.After(time.Minute)
 		for doubts := 0; doubts < 2; { // the first is the beginning
 			select {
 			case e := <-changed:
@@ -131,15 +131,16 @@ func TestWatchGoesOnAfterALoss(t *testing.T) {
 				t.Fatal("nothing was lost")
 			}
 		}
-		quiet(changed)
 		sh(t, "ip route add 10.7.0.0/16 dev br_late table 77 proto 83")
-		select {
-		case e := <-changed:
-			if !reflect.DeepEqual(e, netstate.Event{Route: &route}) {
-				t.Errorf("got %+v, %+v", e, e.Route)
+		for told := false; !told; {
+			select {
+			case e := <-changed: // among what else the kernel still does with its links
+				if told = e.Route != nil; told && !reflect.DeepEqual(e, netstate.Event{Route: &route}) {
+					t.Errorf("got %+v, %+v", e, e.Route)
+				}
+			case <-late:
+				t.Fatal("nobody was told of the route")
 			}
-		case <-late:
-			t.Error("nobody was told of the route")
 		}
 		cancel()
 		<-ended
