@@ -2,6 +2,7 @@ package alert
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -323,7 +324,11 @@ rules:
 	}
 	s.Interval = 1
 	b.e.Observe(&s)
-	if n := testing.AllocsPerRun(20, func() { b.e.Observe(&s) }); n > 10 {
+	n := math.Inf(1)
+	for range 5 { // the least: what other tests have left may end meanwhile
+		n = min(n, testing.AllocsPerRun(20, func() { b.e.Observe(&s) }))
+	}
+	if n > 10 {
 		t.Errorf("%v allocations a pass for 1000 processes that are well", n)
 	}
 }

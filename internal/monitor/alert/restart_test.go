@@ -96,7 +96,7 @@ func TestRunDeliversAndKeepsTheState(t *testing.T) {
 	for range 4 {
 		b.pass(busy(.9))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- b.e.Run(ctx) }()

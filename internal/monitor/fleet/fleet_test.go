@@ -18,6 +18,7 @@ import (
 	"sarn/internal/monitor/remote"
 	"sarn/internal/monitor/sample"
 	"sarn/internal/monitor/serve"
+	"sarn/internal/netnstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -101,7 +102,7 @@ func host(f *Fleet, name string) Status {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return
 		}
@@ -133,12 +134,25 @@ func TestOneBrokenHost(t *testing.T) {
 		}
 	}))
 	defer lies.Close()
-	f := looking(t, Config{Hosts: []Host{a, b, {"hangs", remote.Config{Address: hanging(t)}}, {"away", remote.Config{Address: "127.0.0.1:1"}}, {"lies", remote.Config{Address: lies.URL}}}})
+	hosts := []Host{a, b, {"hangs", remote.Config{Address: hanging(t)}}, {"away", remote.Config{Address: "127.0.0.1:1"}}, {"lies", remote.Config{Address: lies.URL}}}
+	// On a machine that stalls one is given up before the others were asked so often, but
+	// not each time.
+	for attempt := 1; !goOn(t, looking(t, Config{Hosts: hosts})); attempt++ {
+		if attempt == 5 {
+			t.Fatal("the good ones waited until the one that hangs was given up")
+		}
+	}
+}
+
+// goOn reports whether the good hosts are asked on before one that hangs is given up.
+func goOn(t *testing.T, f *Fleet) bool {
 	eventually(t, "the good are up, the bad are known", func() bool {
 		return host(f, "a").State == remote.Up && host(f, "b").State == remote.Up && host(f, "away").State == remote.Down && host(f, "lies").State == remote.Down
 	})
-	if h := host(f, "hangs"); h.State != remote.Connecting || f.Settled() {
-		t.Errorf("one that hangs is %+v, settled is %v", h, f.Settled())
+	if settled := f.Settled(); host(f, "hangs").State != remote.Connecting {
+		return false
+	} else if settled {
+		t.Error("it is settled while one hangs")
 	}
 	for what, want := range map[string]string{"away": "nobody listens there", "lies": "sends more than a monitor"} {
 		if h := host(f, what); !strings.Contains(h.Error, want) || h.Summary != nil || h.Since.IsZero() {
@@ -146,17 +160,21 @@ func TestOneBrokenHost(t *testing.T) {
 		}
 	}
 	// Ten further answers of each of the good ones.
-	first := [2]float64{host(f, "a").Summary.Load[0], host(f, "b").Summary.Load[0]}
-	eventually(t, "the good ones go on", func() bool {
-		return host(f, "a").Summary.Load[0] > first[0]+10 && host(f, "b").Summary.Load[0] > first[1]+10
-	})
-	if h := host(f, "hangs"); h.State != remote.Connecting {
-		t.Errorf("the good ones waited until the one that hangs was given up: %+v", h)
+	load := func(name string) float64 {
+		if s := host(f, name).Summary; s != nil {
+			return s.Load[0]
+		}
+		return 0 // on a machine that stalls for long
 	}
+	first := [2]float64{load("a"), load("b")}
+	eventually(t, "the good ones go on", func() bool { return load("a") > first[0]+10 && load("b") > first[1]+10 })
+	return host(f, "hangs").State == remote.Connecting
 }
 
 // TestDownAndUp says since when a host is away, and goes on by itself.
-func TestDownAndUp(t *testing.T) {
+func TestDownAndUp(t *testing.T) { netnstest.Run(t, testDownAndUp) } // where nobody else takes the port
+
+func testDownAndUp(t *testing.T) {
 	h, stop := local(t, "a", 1)
 	f := looking(t, Config{Hosts: []Host{h}})
 	eventually(t, "it is up", func() bool { return host(f, "a").State == remote.Up })

@@ -67,22 +67,23 @@ func TestMDNS(t *testing.T) {
 		ask := &MDNS{Config: remote.Config{Token: token, CA: dir + "/ca.crt"}}
 		f := looking(t, Config{Finders: []Finder{&often{ask}}})
 		eventually(t, "all three are known", func() bool { return len(f.Hosts()) == 3 && f.Settled() })
+		// Where answers are late a host is forgotten, and found again.
 		for name, want := range map[string]string{"hyper1": "10.9.0.11:61208", "hyper2": "10.9.0.12:61208"} {
-			if h := host(f, name); h.State != remote.Up || h.Address != want || h.Summary.Host.Name != name {
-				t.Errorf("%s is %+v", name, h)
-			}
+			eventually(t, name+" is up at "+want, func() bool {
+				h := host(f, name)
+				return h.State == remote.Up && h.Address == want && h.Summary.Host.Name == name
+			})
 		}
-		if h := host(f, "evil"); h.State != remote.Down || !strings.Contains(h.Error, "is not signed by") {
-			t.Errorf("evil is %+v", h)
-		}
+		eventually(t, "evil is not believed", func() bool {
+			h := host(f, "evil")
+			return h.State == remote.Down && strings.Contains(h.Error, "is not signed by")
+		})
 		announcing["hyper2"]()
 		if err := <-announced; err != nil {
 			t.Error(err)
 		}
 		eventually(t, "hyper2 is forgotten", func() bool { return host(f, "hyper2").Name == "" })
-		if h := host(f, "hyper1"); h.State != remote.Up {
-			t.Errorf("hyper1 is %+v", h)
-		}
+		eventually(t, "hyper1 is up still", func() bool { return host(f, "hyper1").State == remote.Up })
 		cancel()
 		for range 2 {
 			if err := <-announced; err != nil {

@@ -25,7 +25,7 @@ func TestCloseWhileAsked(t *testing.T) {
 				asked, closes = &r.archive, r.Close
 				defer s.Close()
 			}
-			began, done := make(chan struct{}), make(chan error)
+			began, done := make(chan struct{}), make(chan error, 1)
 			go func() {
 				for i := 0; ; i++ {
 					if i == 1 {
@@ -41,7 +41,11 @@ func TestCloseWhileAsked(t *testing.T) {
 					}
 				}
 			}()
-			<-began
+			select {
+			case <-began:
+			case err := <-done:
+				t.Fatalf("who asks gets %v before it is closed", err)
+			}
 			if err := closes(); err != nil {
 				t.Fatal(err)
 			}
@@ -50,7 +54,7 @@ func TestCloseWhileAsked(t *testing.T) {
 				if !errors.Is(err, os.ErrClosed) {
 					t.Fatal(err)
 				}
-			case <-time.After(20 * time.Second):
+			case <-time.After(time.Minute):
 				t.Fatal("who asks never hears that it is closed")
 			}
 		}

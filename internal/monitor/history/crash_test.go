@@ -106,7 +106,12 @@ func TestKilled(t *testing.T) {
 		if lost := said.Sub(kept); lost > firstBlock*time.Second {
 			t.Errorf("%s is lost", lost)
 		}
-		noGap(t, s, noon, kept)
+		// A writer is faster than who reads its words: it may have written more than is kept.
+		from := noon
+		if old := kept.Add(-9 * time.Hour); old.After(from) {
+			from = old
+		}
+		noGap(t, s, from, kept)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -18,6 +17,7 @@ import (
 
 	"sarn/internal/monitor/sample"
 	"sarn/internal/monitor/serve"
+	"sarn/internal/netnstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -82,7 +82,7 @@ func following(t *testing.T, c Config) *Client {
 
 func next(t *testing.T, c *Client) *sample.Sample {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	s, err := c.Next(ctx)
 	if err != nil {
@@ -94,7 +94,7 @@ func next(t *testing.T, c *Client) *sample.Sample {
 func await(t *testing.T, c *Client, what string, ok func(Status) bool) Status {
 	t.Helper()
 	var s Status
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if s = c.Status(); ok(s) {
 			return s
 		}
@@ -128,7 +128,9 @@ func TestFollow(t *testing.T) {
 }
 
 // TestReconnect says since when a server is gone and goes on when it is back.
-func TestReconnect(t *testing.T) {
+func TestReconnect(t *testing.T) { netnstest.Run(t, testReconnect) } // where nobody else takes the port
+
+func testReconnect(t *testing.T) {
 	address, stop := server(t, "127.0.0.1:0")
 	c := following(t, Config{Address: address})
 	first := next(t, c)
@@ -314,12 +316,18 @@ func TestFlood(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	n := 0
-	client.Stream(ctx, func(Event) error { n++; return nil })
-	if n < eventsAtOnce || n > eventsAtOnce+5*eventsASecond {
-		t.Errorf("read %d events in a second", n)
+	const more = 20
+	n, began := 0, time.Now()
+	client.Stream(ctx, func(Event) error {
+		if n++; n == eventsAtOnce+more {
+			cancel()
+		}
+		return nil
+	})
+	if took := time.Since(began); n < eventsAtOnce+more || took < more*time.Second/eventsASecond*9/10 {
+		t.Errorf("read %d events in %v", n, took)
 	}
 }
 
@@ -347,8 +355,22 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// TestCommentsAreLife: a server whose passes are far apart says that it lives.
+// TestCommentsAreLife: a server whose passes are far apart says that it lives. One on a
+// machine that stalls may be given up, but not each time.
 func TestCommentsAreLife(t *testing.T) {
+	for attempt := 1; ; attempt++ {
+		err := comments(t)
+		if strings.Contains(err.Error(), "canceled") {
+			return
+		}
+		if attempt == 5 {
+			t.Fatalf("it ends with %v", err)
+		}
+	}
+}
+
+// comments reads a sample that comes after comments alone, and says how the stream ends.
+func comments(t *testing.T) error {
 	url := lying(t, func(w http.ResponseWriter, r *http.Request) {
 		for range 40 {
 			io.WriteString(w, ": still here\n\n")
@@ -366,9 +388,7 @@ func TestCommentsAreLife(t *testing.T) {
 	client.quiet = 1500 * time.Millisecond // less than all of them, much more than between two
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if err := client.Stream(ctx, func(e Event) error { cancel(); return nil }); !strings.Contains(err.Error(), "canceled") {
-		t.Errorf("it ends with %v", err)
-	}
+	return client.Stream(ctx, func(Event) error { cancel(); return nil })
 }
 
 // TestAddresses says which server an address is.
@@ -428,12 +448,7 @@ func TestNobodyElseIsAsked(t *testing.T) {
 
 // TestWords says what is wrong so that one can mend it.
 func TestWords(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	closed := l.Addr().String()
-	l.Close()
+	const closed = "127.0.0.1:1"
 	answer := func(status int, kind, text string) string {
 		return lying(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", kind)

@@ -132,16 +132,13 @@ func TestKeeps(t *testing.T) {
 		}
 	}
 	close(slow.stuck)
-	for {
+	until(t, "all is kept", func() bool {
 		bounds, err := slow.Bounds()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if bounds[0].Records >= 5 {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
+		return bounds[0].Records >= 5
+	})
 }
 
 type hung struct {

@@ -84,9 +84,10 @@ func fleet() []HostStatus {
 }
 
 func TestList(t *testing.T) {
-	l := newList(t, 120, 20, fleet())
+	hosts := fleet()
+	l := newList(t, 120, 20, hosts)
 	l.wants("5 hosts", "up 3", "down 1!", "connecting 1", "VMs 3", "alerts 3!", "90.0", "100.0% qemu-zeta", "CRITICAL: memory is at 97%; 18",
-		"connecting to 10.0.0.4:61208", "no connection since "+time.Now().Add(-49*time.Hour).Format(time.DateTime)+": nobody listens there")
+		"connecting to 10.0.0.4:61208", "no connection since "+hosts[3].Since.Format(time.DateTime)+": nobody listens there")
 	l.wantsOrder("by name", "alpha beta delta gamma zeta")
 	l.wants("Enter opens")
 	l.keys(tcell.KeyDown)

@@ -2,6 +2,7 @@ package term
 
 import (
 	"io"
+	"math"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -101,15 +102,18 @@ func TestRefreshAllocatesLittle(t *testing.T) {
 	a := busy(8, 2000, 3)
 	c := moved(a, 0)
 	n := 0
-	got := testing.AllocsPerRun(20, func() {
-		n++
-		if n%2 == 0 {
-			b.view.take(a)
-		} else {
-			b.view.take(c)
-		}
-		b.view.draw(120, 40)
-	})
+	got := math.Inf(1)
+	for range 5 { // the least: what other tests have left may end meanwhile
+		got = min(got, testing.AllocsPerRun(20, func() {
+			n++
+			if n%2 == 0 {
+				b.view.take(a)
+			} else {
+				b.view.take(c)
+			}
+			b.view.draw(120, 40)
+		}))
+	}
 	t.Logf("%.0f allocations", got)
 	if got > 100 {
 		t.Errorf("a refresh allocates %.0f times", got)

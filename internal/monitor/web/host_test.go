@@ -99,7 +99,7 @@ func testTable(t *testing.T, browser *browsertest.Browser) {
 	}
 	press := func(column string) {
 		t.Helper()
-		b.Do(chromedp.Click(chromedp.CSS(`#processes th[data-column="` + column + `"] button`)))
+		b.Click(`#processes th[data-column="` + column + `"] button`)
 	}
 	first("4009") // the busiest, the lowest PID of those
 	press("cpu")
@@ -113,7 +113,7 @@ func testTable(t *testing.T, browser *browsertest.Browser) {
 		t.Errorf("sorted by %s", got)
 	}
 	press("pid")
-	b.Do(chromedp.Click(chromedp.CSS("#processes .toggle")))
+	b.Click("#processes .toggle")
 	b.Until(`[...` + rows + `].find(r => r.cells[0].innerText === "4003").previousElementSibling.cells[0].innerText === "4002"`)
 	if depth := browsertest.JS[string](b, `[...`+rows+`].find(r => r.cells[0].innerText === "4003").lastElementChild.style.getPropertyValue("--depth")`); depth != "2" {
 		t.Errorf("a grandchild is %s deep", depth)
@@ -130,7 +130,7 @@ func testTable(t *testing.T, browser *browsertest.Browser) {
 	b.Until(`document.querySelector("#processes .none").innerText.includes("Nothing has")`)
 	b.Act(`const i = document.querySelector("#processes input"); i.value = ""; i.dispatchEvent(new Event("input"))`)
 	b.Until(rows + `.length === 30`)
-	b.Do(chromedp.Click(chromedp.CSS("#processes .more")))
+	b.Click("#processes .more")
 	b.Until(rows + `.length === 57`)
 	// The focus follows a process, wherever it goes.
 	b.Act(rows + `[0].focus()`)
@@ -149,7 +149,7 @@ func testDetails(t *testing.T, browser *browsertest.Browser) {
 	m := newMonitor(t, h, func(m *monitor) { m.deps.History = h.keeps(t, 10*time.Minute) })
 	b := browser.Open(t, m.url("/"), desk())
 	b.Until(rows + `.length > 10 && document.body.dataset.kept`)
-	b.Do(chromedp.Click(chromedp.CSS(`#machines tr[data-id="vm/web1"] td`)))
+	b.Click(`#machines tr[data-id="vm/web1"] td`)
 	b.Until(`document.querySelector("#details").open`)
 	b.Until(`document.querySelectorAll("#details canvas").length === 4 && [...document.querySelectorAll("#details .legend b")].every(e => e.checkVisibility() === false || e.innerText !== "-")`)
 	if got := b.Text("#details"); !strings.Contains(got, "8.0G given") || !strings.Contains(got, "tap0") || !strings.Contains(got, "qemu") {
@@ -234,7 +234,7 @@ func testReconnect(t *testing.T, browser *browsertest.Browser) {
 	h := &hypervisor{processes: 10}
 	m := newMonitor(t, h, func(m *monitor) { m.config.Interval = 200 * time.Millisecond })
 	b := browser.Open(t, m.url("/"), desk())
-	b.Expect("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
+	b.Expect("net::ERR_") // what it is depends on when it hears of it
 	b.Until(`document.body.dataset.state === "up"`)
 	m.stop()
 	b.Until(`document.body.dataset.state === "down"`)
@@ -262,8 +262,8 @@ func testMany(t *testing.T, browser *browsertest.Browser) {
 	m := newMonitor(t, h, func(m *monitor) { m.config.Interval = 500 * time.Millisecond })
 	b := browser.Open(t, m.url("/"), desk())
 	b.Until(rows + `.length === 30`)
-	b.Do(chromedp.Click(chromedp.CSS(`#processes th[data-column="pid"] button`)))
-	b.Do(chromedp.Click(chromedp.CSS("#processes .more")))
+	b.Click(`#processes th[data-column="pid"] button`)
+	b.Click("#processes .more")
 	b.Until(rows + `.length > 10`)
 	b.Act(`scrollTo(0, document.querySelector("#processes table").getBoundingClientRect().top + scrollY + 2500 * 26)`)
 	b.Until(`[...` + rows + `].some(r => Math.abs(r.getBoundingClientRect().top - 400) < 40)`)
@@ -274,13 +274,24 @@ func testMany(t *testing.T, browser *browsertest.Browser) {
 	if pid < 6000 || pid > 7000 {
 		t.Errorf("in the middle stands %d", pid)
 	}
-	// How long the page is busy with one change of all, by its own clock: far below what
-	// a person notices, whatever else this machine does.
-	busy := browsertest.JS[float64](b, `new Promise(done => { let worst = 0, seen = 0;
-		const o = new PerformanceObserver(l => { for (const e of l.getEntries()) worst = Math.max(worst, e.duration) });
-		o.observe({ type: "longtask" }); setTimeout(() => done(worst), 3000) })`)
-	t.Logf("the longest task took %.0f ms", busy)
-	if busy > 500 {
-		t.Errorf("the page was busy for %.0f ms at once", busy)
+	// Of ten times the processes there are as many rows in sight: a change costs little more.
+	b.Act(`window.changes = 0; new MutationObserver(() => changes++).observe(document.querySelector("#processes tbody"), { subtree: true, childList: true, characterData: true })`)
+	many := costOfAChange(b)
+	h.while(func() { h.processes = 500 })
+	b.Until(`parseInt(document.querySelector("#processes .count").innerText) < 600`)
+	few := costOfAChange(b)
+	t.Logf("CPU time of a change: %.1f ms with 5,000 processes, %.1f with 500", many*1000, few*1000)
+	if many > 5*few {
+		t.Errorf("a change of 5,000 processes takes %.0f ms of CPU time, of 500 %.0f", many*1000, few*1000)
 	}
+}
+
+// costOfAChange is the CPU time that the page takes for one, in seconds: the mean of some.
+func costOfAChange(b *browsertest.Tab) float64 {
+	b.Helper()
+	const some = 6
+	from, used := browsertest.JS[float64](b, `changes`), b.CPUTime()
+	b.Until(fmt.Sprintf(`changes >= %v`, from+some))
+	used = b.CPUTime() - used
+	return used / (browsertest.JS[float64](b, `changes`) - from)
 }

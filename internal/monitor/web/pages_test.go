@@ -38,10 +38,12 @@ func testLogin(t *testing.T, browser *browsertest.Browser) {
 	b := browser.Open(t, m.url("/"), browsertest.Look{Wide: 1000, High: 700})
 	b.Expect("401")
 	b.Picture("login")
-	b.Do(chromedp.SendKeys(chromedp.CSS("#token"), "wrong"), chromedp.Click(chromedp.CSS("button")))
+	b.Do(chromedp.SendKeys(chromedp.CSS("#token"), "wrong"))
+	b.Click("button")
 	b.Until(`document.querySelector("#why")?.innerText.includes("not the token")`)
 	b.Until(`document.activeElement.id === "token"`) // ready to type into
-	b.Do(chromedp.SendKeys(chromedp.CSS("#token"), token), chromedp.Click(chromedp.CSS("button")))
+	b.Do(chromedp.SendKeys(chromedp.CSS("#token"), token))
+	b.Click("button")
 	b.Until(rows + `?.length > 5`)
 	if strings.Contains(browsertest.JS[string](b, `document.documentElement.outerHTML + location.href + document.cookie`), token) {
 		t.Error("the token is in the page")
@@ -57,18 +59,17 @@ func testPhone(t *testing.T, browser *browsertest.Browser) {
 	b.Until(`document.querySelector("#firing").checkVisibility()`)
 	b.Fits()
 	b.Picture("phone")
-	b.Do(chromedp.Click(chromedp.CSS(`.jump a[href="#processes"]`)))
+	b.Click(`.jump a[href="#processes"]`)
 	b.Until(`Math.abs(document.querySelector("#processes").getBoundingClientRect().top) < 60`)
-	b.Do(chromedp.Click(chromedp.CSS(`#processes tbody tr[data-id] td`)))
+	b.Click(`#processes tbody tr[data-id] td`)
 	b.Until(`document.querySelector("#details").open`)
 	b.Fits()
 	b.Picture("phone-process")
-	b.Do(chromedp.Click(chromedp.CSS("#details .close")))
-	clickAt(b, 0, h.spike.Add(4*time.Second)) // a tap
-	b.Until(`document.body.dataset.time === "past"`)
+	b.Click("#details .close")
+	goTo(b, 0, h.spike.Add(4*time.Second)) // a tap
 	b.Until(rows + `[0].innerText.includes("cc1plus")`)
 	b.Fits()
-	b.Do(chromedp.Click(chromedp.CSS(`#ranges button[data-value="custom"]`)))
+	b.Click(`#ranges button[data-value="custom"]`)
 	b.Fits()
 	if small := browsertest.JS[string](b, `[...document.querySelectorAll("button, a[href], select, input")].filter(e => e.checkVisibility() && e.getBoundingClientRect().height < 24 && !e.matches(".skip, .link, th button, .up")).map(e => e.outerHTML.slice(0, 80)).join("\n")`); small != "" {
 		t.Errorf("too small for a finger: %s", small)
@@ -215,10 +216,10 @@ func testHosts(t *testing.T, browser *browsertest.Browser) {
 	if got := browsertest.JS[string](b, `[...document.querySelectorAll("#hosts a")].map(a => a.getAttribute("href")).join(" ")`); !strings.Contains(got, "/hosts/a%2F..%2Fb") {
 		t.Errorf("the hosts' pages: %s", got)
 	}
-	b.Do(chromedp.Click(chromedp.CSS(`#hosts tr[data-id="hyper1"] td:nth-child(3)`)))
+	b.Click(`#hosts tr[data-id="hyper1"] td:nth-child(3)`)
 	b.Until(`location.pathname === "/hosts/hyper1" && document.body.dataset.state === "up"`)
 	b.Until(rows + `.length > 10`)
-	b.Do(chromedp.Click(chromedp.CSS(`a.up`)))
+	b.Click(`a.up`)
 	b.Until(`location.pathname === "/hosts"`)
 
 	t.Run("down", func(t *testing.T) {
