@@ -13,6 +13,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"sarn/internal/keys"
 )
 
 // Endpoint says where a controller listens and how to identify to it.
@@ -20,19 +22,22 @@ type Endpoint struct {
 	// Address is unix:///path/of/socket, http://127.0.0.1:port or https://host:port.
 	Address string
 	// CA, Cert and Key are PEM files, for https: who signed the controller's
-	// certificate, and the client's own.
+	// certificate, and the client's own. They are read again when they change.
 	CA, Cert, Key string
+	// Wrong is told when files that have changed cannot be read, and what was before is
+	// used; nil for nobody.
+	Wrong func(error)
 }
+
+// patienceToConnect bounds a connection's beginning, and its handshake.
+const patienceToConnect = 10 * time.Second
 
 // New returns a client of the controller at the endpoint. It does not connect yet.
 func New(e Endpoint) (*Client, error) {
 	// HTTP/1.1 alone: of a certificate that the controller refuses, Go's HTTP/2 says
 	// only that there is no connection.
-	transport := &http.Transport{
-		DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
-		TLSHandshakeTimeout: 10 * time.Second,
-		IdleConnTimeout:     time.Minute,
-	}
+	dialer := &net.Dialer{Timeout: patienceToConnect, KeepAlive: 15 * time.Second}
+	transport := &http.Transport{DialContext: dialer.DialContext, IdleConnTimeout: time.Minute}
 	c := &Client{http: &http.Client{Transport: transport}, endpoint: e, silence: silence}
 	if path, ok := strings.CutPrefix(e.Address, "unix://"); ok {
 		if path == "" {
@@ -56,8 +61,12 @@ func New(e Endpoint) (*Client, error) {
 		}
 		return c, e.noFiles()
 	case "https":
-		transport.TLSClientConfig, err = e.tls()
-		return c, err
+		conf, err := keys.NewFresh(func() (*tls.Config, error) { return e.tls(u.Hostname()) }, e.Wrong, e.CA, e.Cert, e.Key)
+		if err != nil {
+			return nil, err
+		}
+		transport.DialTLSContext = keys.DialTLS(dialer, patienceToConnect, conf.Now)
+		return c, nil
 	}
 	return nil, fmt.Errorf("controller address %s has scheme %q; use unix, http or https", e.Address, u.Scheme)
 }
@@ -76,7 +85,7 @@ func (e Endpoint) noFiles() error {
 	return nil
 }
 
-func (e Endpoint) tls() (*tls.Config, error) {
+func (e Endpoint) tls(host string) (*tls.Config, error) {
 	if e.CA == "" || e.Cert == "" || e.Key == "" {
 		return nil, fmt.Errorf("controller address %s needs --tls-ca, --tls-cert and --tls-key", e.Address)
 	}
@@ -92,5 +101,5 @@ func (e Endpoint) tls() (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read --tls-cert and --tls-key: %w", err)
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: roots, Certificates: []tls.Certificate{pair}}, nil
+	return &tls.Config{MinVersion: tls.VersionTLS13, ServerName: host, RootCAs: roots, Certificates: []tls.Certificate{pair}}, nil
 }

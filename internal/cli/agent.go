@@ -85,6 +85,9 @@ func (a *app) newAgent(node, netnsDir string, log *slog.Logger) (*agent.Agent, e
 			return nil, err
 		}
 	}
+	where.endpoint.Wrong = func(err error) {
+		log.Warn("a file has changed and cannot be read; what it held before is used", "error", err)
+	}
 	client, err := api.New(where.endpoint)
 	if err != nil {
 		return nil, usageError("%w", err)

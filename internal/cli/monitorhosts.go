@@ -44,7 +44,11 @@ func (a *app) monitorHosts(h *hostsFlags, conf *serve.Config, log *slog.Logger) 
 	}
 	// The TLS flags are the server's own; how to identify to others, files and the
 	// context say.
-	c, err := a.fleetConfig(&h.fleetFlags, remote.Config{})
+	if h.mdns != "" && h.file == "" {
+		return nil, usageError("--mdns: with what this monitor comes to the hosts that answer is said by a file of hosts: give --hosts FILE with tls_ca, and token_file or tls_cert and tls_key, in its defaults")
+	}
+	const ca = "tls_ca in the defaults of the file of hosts"
+	c, err := a.fleetConfig(&h.fleetFlags, remote.Config{}, ca)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -159,7 +158,7 @@ func (a *app) monitorServe(cmd *cobra.Command, m *monitorFlags) error {
 func (a *app) monitorConfig(m *monitorFlags) (serve.Config, error) {
 	c := serve.Config{
 		Listen: m.listen, Interval: m.interval, Viewers: m.viewers, Version: a.version(),
-		TLSCert: a.target.cert, TLSKey: a.target.key, ClientCA: a.target.ca, Admit: admitPeople,
+		TLSCert: a.target.cert, TLSKey: a.target.key, ClientCA: a.target.ca, Admit: admitPeople, TokenFile: m.tokenFile,
 		Names: append([]string{hostname()}, m.names...),
 	}
 	if name, err := os.Hostname(); err == nil {
@@ -168,36 +167,7 @@ func (a *app) monitorConfig(m *monitorFlags) (serve.Config, error) {
 	if !m.noHistory && m.interval < time.Second {
 		return c, usageError("--interval %s: history has a record a second at most; give 1s or more, or --no-history", m.interval)
 	}
-	if m.tokenFile != "" {
-		text, err := readToken(m.tokenFile)
-		if err != nil {
-			return c, usageError("%w", err)
-		}
-		c.Token = text
-	}
 	return c, nil
-}
-
-// readToken reads a file with a token on its first line and nothing more.
-func readToken(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("read the token: %w", err)
-	}
-	defer f.Close() //nolint:errcheck // read only
-	const most = 4 << 10
-	text, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err != nil {
-		return "", fmt.Errorf("read the token: %w", err)
-	}
-	token := strings.TrimSpace(string(text))
-	switch {
-	case token == "":
-		return "", fmt.Errorf("%s is empty; put a token there, such as from `openssl rand -base64 18`", path)
-	case len(text) > most || strings.ContainsAny(token, " \t\r\n"):
-		return "", fmt.Errorf("%s is not one token alone", path)
-	}
-	return token, nil
 }
 
 // monitorBox is a monitor with what it works with.

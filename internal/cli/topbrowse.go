@@ -47,15 +47,17 @@ func mdnsInterface(value string) string {
 	return value
 }
 
-// fleetConfig is the hosts of the flags. as is how to identify to those that do not say.
-func (a *app) fleetConfig(f *fleetFlags, as remote.Config) (fleet.Config, error) {
+// fleetConfig is the hosts of the flags. as is how to identify to those that do not say,
+// and ca how a user names whose certificates count.
+func (a *app) fleetConfig(f *fleetFlags, as remote.Config, ca string) (fleet.Config, error) {
 	var c fleet.Config
+	found := as
 	if f.file != "" {
-		hosts, err := fleet.ReadFile(f.file, as)
+		file, err := fleet.OpenFile(f.file, as)
 		if err != nil {
 			return c, usageError("%w", err)
 		}
-		c.Hosts = hosts
+		c.Hosts, c.Again, found = file.Hosts(), file.Again, file.Defaults()
 	}
 	if f.nodes {
 		finder, err := a.nodeFinder(as)
@@ -65,7 +67,10 @@ func (a *app) fleetConfig(f *fleetFlags, as remote.Config) (fleet.Config, error)
 		c.Finders = append(c.Finders, finder)
 	}
 	if f.mdns != "" {
-		c.Finders = append(c.Finders, &fleet.MDNS{Interface: mdnsInterface(f.mdns), Config: as})
+		if found.CA == "" && found.Token != "" {
+			return c, usageError("--mdns: anybody on the network can answer, so a token is shown only to hosts whose certificate an authority of yours has signed: name that with %s", ca)
+		}
+		c.Finders = append(c.Finders, &fleet.MDNS{Interface: mdnsInterface(f.mdns), Config: found})
 	}
 	return c, nil
 }
@@ -163,23 +168,39 @@ func (a *app) browseConfig(t *topFlags) (fleet.Config, error) {
 	if err != nil {
 		return fleet.Config{}, err
 	}
-	c, err := a.fleetConfig(&f, as)
+	c, err := a.fleetConfig(&f, as, "--tls-ca")
 	if err != nil {
 		return c, err
 	}
-	for _, address := range t.hosts {
+	if again := c.Again; again != nil {
+		c.Again = func() ([]fleet.Host, error) {
+			hosts, err := again()
+			if hosts == nil || err != nil {
+				return nil, err
+			}
+			return withHosts(hosts, t.hosts, as)
+		}
+	}
+	c.Hosts, err = withHosts(c.Hosts, t.hosts, as)
+	return c, err
+}
+
+// withHosts adds those of --host.
+func withHosts(hosts []fleet.Host, addresses []string, as remote.Config) ([]fleet.Host, error) {
+	hosts = slices.Clone(hosts)
+	for _, address := range addresses {
 		h := fleet.Host{Name: fleet.NameOf(address), Config: as}
 		h.Address = address
 		client, err := remote.New(h.Config)
 		if err != nil {
-			return c, usageError("%w", err)
+			return nil, usageError("%w", err)
 		}
-		if slices.ContainsFunc(c.Hosts, func(o fleet.Host) bool { return o.Name == h.Name }) { // another port of it
+		if slices.ContainsFunc(hosts, func(o fleet.Host) bool { return o.Name == h.Name }) { // another port of it
 			h.Name = strings.ReplaceAll(h.Name+client.Where()[strings.LastIndex(client.Where(), ":"):], ":", "-")
 		}
-		c.Hosts = append(c.Hosts, h)
+		hosts = append(hosts, h)
 	}
-	return c, nil
+	return hosts, nil
 }
 
 // topBrowse shows many hosts.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sarn/internal/keys"
 	"sarn/internal/monitor/remote"
 	"sarn/internal/monitor/sample"
 	"sarn/internal/monitor/term"
@@ -33,9 +34,10 @@ func (a *app) remoteConfig(h *hostFlags, address string) (remote.Config, error) 
 	var err error
 	switch {
 	case h.tokenFile != "":
-		c.Token, err = remote.ReadToken(h.tokenFile)
+		c.TokenFile = h.tokenFile
+		c.Token, err = keys.ReadToken(h.tokenFile)
 	case a.Getenv(monitorTokenVariable) != "":
-		c.Token, err = remote.CheckToken(a.Getenv(monitorTokenVariable), monitorTokenVariable)
+		c.Token, err = keys.CheckToken(a.Getenv(monitorTokenVariable), monitorTokenVariable)
 	}
 	if err != nil {
 		return c, usageError("%w", err)

@@ -17,6 +17,8 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/net/http/httpguts"
+
+	"sarn/internal/keys"
 )
 
 const (
@@ -90,6 +92,8 @@ func (b *compiler) checkWebhook(at string, w *Webhook) {
 			b.Add(at+".url", "%v", err)
 		}
 	}
+	b.secretFile(at+".url_file", w.URLFile)
+	b.secretFile(at+".token_file", w.TokenFile)
 	if w.TokenFile != "" && w.TokenEnv != "" {
 		b.Add(at+".token_env", "give one of token_file and token_env")
 	}
@@ -140,6 +144,7 @@ func (b *compiler) checkMail(at string, m *Mail) {
 			b.Add(fmt.Sprintf("%s.to.%d", at, i), "%q is not an address", to)
 		}
 	}
+	b.secretFile(at+".password_file", m.PasswordFile)
 	b.oneOf(at+".tls", m.TLS, "starttls", "tls", "none")
 	password := m.PasswordFile != "" || m.PasswordEnv != ""
 	switch {
@@ -162,6 +167,16 @@ func (b *compiler) checkExec(at string, x *Exec) {
 		if strings.ContainsRune(word, 0) {
 			b.Add(fmt.Sprintf("%s.command.%d", at, i), "holds a zero byte")
 		}
+	}
+}
+
+// secretFile refuses a file that others can read. One that is not there yet may come.
+func (b *compiler) secretFile(field, file string) {
+	if file == "" {
+		return
+	}
+	if err := keys.CheckPrivate(file); err != nil {
+		b.Add(field, "%v", err)
 	}
 }
 

@@ -152,8 +152,8 @@ func (v *visit) rule(i int, r *rule) {
 		if v.blind(r) {
 			return
 		}
-		w.lives.settle(v.e.at, v.e.pass, v.alive, func(id identity, n int) {
-			v.subject(i, subject{name: id.text()}, float64(n), id.text)
+		w.lives.settle(v.e.at, v.e.pass, v.alive, func(id identity, machine string, n int) {
+			v.subject(i, subject{name: id.text("")}, float64(n), func() (string, string) { return id.text(machine), machine })
 		})
 	case count, absent:
 		n := float64(w.count)
@@ -166,7 +166,7 @@ func (v *visit) rule(i int, r *rule) {
 		if v.blind(r) {
 			n = unknown
 		}
-		v.subject(i, subject{}, n, func() string { return "" })
+		v.subject(i, subject{}, n, func() (string, string) { return "", "" })
 		w.count = 0
 	}
 }
@@ -190,7 +190,7 @@ func (v *visit) machines(i int, r *rule) {
 		}
 		w.count++
 		if w.lives != nil {
-			w.lives.see(identity{name: m.ID}, incarnation{pid: m.PID}, v.e.pass)
+			w.lives.see(identity{name: m.ID}, incarnation{pid: m.PID}, m.ID, v.e.pass)
 		}
 	}
 }
@@ -209,7 +209,7 @@ func (v *visit) thing(i int, r *rule, n int) {
 	} else {
 		key.name = r.kind.subject(v.s, n)
 	}
-	v.subject(i, key, value, func() string { return r.kind.subject(v.s, n) })
+	v.subject(i, key, value, func() (string, string) { return r.kind.subject(v.s, n), r.kind.machineOf(v.s, n) })
 }
 
 // startOf returns when the process began, in hundredths of a second after the machine
@@ -222,8 +222,9 @@ func startOf(s *sample.Sample, p *sample.Process) int64 {
 	return int64(p.Start.Sub(s.Host.Boot).Round(tick) / tick)
 }
 
-// subject moves the state of one subject. Those that are well have none.
-func (v *visit) subject(i int, key subject, value float64, name func() string) {
+// subject moves the state of one subject. Those that are well have none. names says what
+// it is called, and which machine it is or belongs to.
+func (v *visit) subject(i int, key subject, value float64, names func() (name, machine string)) {
 	r, w := v.e.rules[i], v.e.watches[i]
 	st, ok := w.states[key]
 	if !ok {
@@ -237,8 +238,9 @@ func (v *visit) subject(i int, key subject, value float64, name func() string) {
 			}
 			return
 		}
-		st = newState(r, key, name())
-		st.Alert.Host = v.s.Host.Name
+		name, machine := names()
+		st = newState(r, key)
+		st.Alert.Subject, st.Alert.Machine, st.Alert.Host = bounded(name), bounded(machine), v.s.Host.Name
 		w.states[key] = st
 	}
 	st.seen = v.e.pass

@@ -75,6 +75,7 @@ func (p *program) environment(n *Notification) []string {
 	add("OF", a.Of)
 	add("METRIC", a.Metric)
 	add("SUBJECT", a.Subject)
+	add("MACHINE", a.Machine)
 	add("LEVEL", a.Level.String())
 	add("VALUE", a.Text)
 	add("MESSAGE", a.Message)

@@ -90,7 +90,7 @@ func (x *index) ask(v *visit, i, n int) {
 		v.thing(i, r, n)
 	case restarts:
 		if id := identityOf(p); !x.forked(v.s, p, id) {
-			w.lives.see(id, incarnation{p.PID, startOf(v.s, p)}, v.e.pass)
+			w.lives.see(id, incarnation{p.PID, startOf(v.s, p)}, p.Machine, v.e.pass)
 		}
 	default:
 		if p.State != "Z" { // a zombie is not there to do anything

@@ -48,6 +48,17 @@ const (
 
 var unknown = math.NaN()
 
+// machineOf returns the ID of the machine that a thing is, or that it belongs to; "" for none.
+func (k *kind) machineOf(s *sample.Sample, i int) string {
+	switch k.name {
+	case "process":
+		return s.Processes[i].Machine
+	case "machine":
+		return s.Machines[i].ID
+	}
+	return ""
+}
+
 func ratio(a, b float64) float64 {
 	if b <= 0 {
 		return unknown

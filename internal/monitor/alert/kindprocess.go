@@ -16,7 +16,12 @@ func processKind() kind {
 	return kind{
 		name: "process", count: func(s *sample.Sample) int { return len(s.Processes) },
 		subject: func(s *sample.Sample, i int) string {
-			return s.Processes[i].Name + "[" + strconv.Itoa(s.Processes[i].PID) + "]"
+			p := &s.Processes[i]
+			name := p.Name + "[" + strconv.Itoa(p.PID) + "]"
+			if p.Machine != "" {
+				name += " (" + p.Machine + ")"
+			}
+			return name
 		},
 		fields: []field{
 			text("name", func(p *sample.Process) string { return p.Name }),

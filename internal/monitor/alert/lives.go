@@ -1,6 +1,9 @@
 package alert
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 const (
 	mostLives    = 5000 // identities of one rule
@@ -10,11 +13,19 @@ const (
 // identity is what stays when a process is restarted. Of a machine it is the name alone.
 type identity struct{ name, user, command string }
 
-func (id identity) text() string {
-	if id.command == "" || id.command == id.name {
+// text is what people call it. machine is that which it belongs to, or "".
+func (id identity) text(machine string) string {
+	var of []string
+	if machine != "" && machine != id.name {
+		of = append(of, machine)
+	}
+	if id.command != "" && id.command != id.name {
+		of = append(of, id.command)
+	}
+	if len(of) == 0 {
 		return id.name
 	}
-	return id.name + " (" + id.command + ")"
+	return id.name + " (" + strings.Join(of, ": ") + ")"
 }
 
 // incarnation is one run of it.
@@ -26,11 +37,12 @@ type incarnation struct {
 // life is the runs of one identity. A restart is a run that began after another was seen
 // to end, within the window.
 type life struct {
-	runs   map[incarnation]uint64 // to the pass in which it was last seen
-	fresh  int                    // runs that are new in this pass
-	lost   int                    // runs that ended and that nothing took the place of
-	lostAt time.Duration
-	times  []time.Duration // of restarts
+	machine string                 // that it belongs to
+	runs    map[incarnation]uint64 // to the pass in which it was last seen
+	fresh   int                    // runs that are new in this pass
+	lost    int                    // runs that ended and that nothing took the place of
+	lostAt  time.Duration
+	times   []time.Duration // of restarts
 }
 
 // lives counts restarts for one rule.
@@ -44,7 +56,7 @@ func newLives(window time.Duration) *lives {
 }
 
 // see notes that a run is there in this pass.
-func (ls *lives) see(id identity, run incarnation, pass uint64) {
+func (ls *lives) see(id identity, run incarnation, machine string, pass uint64) {
 	l := ls.of[id]
 	if l == nil {
 		if len(ls.of) >= mostLives {
@@ -53,6 +65,7 @@ func (ls *lives) see(id identity, run incarnation, pass uint64) {
 		l = &life{runs: map[incarnation]uint64{}}
 		ls.of[id] = l
 	}
+	l.machine = machine
 	if _, known := l.runs[run]; !known {
 		l.fresh++
 	}
@@ -62,7 +75,7 @@ func (ls *lives) see(id identity, run incarnation, pass uint64) {
 // settle ends a pass, and calls told with the number of restarts in the window of all
 // that have any. A run that is alive and was not seen goes by another name now: it has
 // not ended.
-func (ls *lives) settle(at time.Duration, pass uint64, alive func(incarnation) bool, told func(identity, int)) {
+func (ls *lives) settle(at time.Duration, pass uint64, alive func(incarnation) bool, told func(id identity, machine string, restarts int)) {
 	for id, l := range ls.of {
 		for run, last := range l.runs {
 			if last == pass {
@@ -88,7 +101,7 @@ func (ls *lives) settle(at time.Duration, pass uint64, alive func(incarnation) b
 			l.lost = 0
 		}
 		if len(l.times) > 0 {
-			told(id, len(l.times))
+			told(id, l.machine, len(l.times))
 		}
 		if len(l.runs) == 0 && l.lost == 0 && len(l.times) == 0 {
 			delete(ls.of, id)

@@ -21,8 +21,7 @@ func (b *compiler) message(field, text string) {
 	}
 }
 
-// messageOf writes what there is to say of an alert. Names come from outside; in a
-// message they are one line without control characters.
+// messageOf writes what there is to say of an alert.
 func (r *rule) messageOf(a *Alert) string {
 	text := r.Message
 	switch {
@@ -40,6 +39,34 @@ func (r *rule) messageOf(a *Alert) string {
 	default:
 		text = "{host}: {subject} {what} is {value}, threshold {threshold}"
 	}
+	return r.fill(text, a)
+}
+
+// pastMessageOf writes what there is to say of an alert that is over: how bad it was.
+func (r *rule) pastMessageOf(a *Alert) string {
+	if r.value.group == absent || a.Worst == nil {
+		return a.Message
+	}
+	worst := *a
+	worst.Level, worst.Missing, worst.Value, worst.Threshold = a.Highest, false, *a.Worst, r.threshold(a.Highest).at
+	text := r.Message
+	switch {
+	case text != "":
+	case r.value.group == restarts:
+		text = "{host}: {subject} restarted {value} times in " + r.window.String()
+	case r.value.group == count:
+		text = "{host}: {value} of " + r.matchWords() + " at worst, threshold {threshold}"
+	case a.Gone:
+		text = "{host}: {subject} is there no more; {what} was {value} at worst, threshold {threshold}"
+	default:
+		text = "{host}: {subject} {what} was {value} at worst, threshold {threshold}"
+	}
+	return r.fill(text, &worst)
+}
+
+// fill puts an alert's words into a text. Names come from outside; in a message they are
+// one line without control characters.
+func (r *rule) fill(text string, a *Alert) string {
 	value := r.value.unit.text(a.Value)
 	if a.Missing {
 		value = "not known"

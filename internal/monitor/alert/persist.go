@@ -198,7 +198,7 @@ func (e *Engine) restoreAlert(s *savedAlert, pause time.Duration) {
 		return
 	}
 	r := e.rules[i]
-	st := newState(r, subject{s.Name, s.PID, s.Start}, s.Alert.Subject)
+	st := newState(r, subject{s.Name, s.PID, s.Start})
 	labels := st.Alert.Labels
 	st.Alert = s.Alert
 	st.Alert.Labels = labels

@@ -23,12 +23,15 @@ type Alert struct {
 	Of        string            `json:"of"`
 	Metric    string            `json:"metric"`
 	Subject   string            `json:"subject,omitempty"`
+	Machine   string            `json:"machine,omitempty"` // that it is about, or that the process belongs to, by Machine.ID
 	Host      string            `json:"host"`
 	Phase     Phase             `json:"phase"`
-	Level     Level             `json:"level"`   // that it has now; ok while pending and when cleared
-	Highest   Level             `json:"highest"` // that it ever had
-	Value     float64           `json:"value"`   // in the metric's unit
-	Text      string            `json:"text"`    // the value for people
+	Level     Level             `json:"level"`                // that it has now; ok while pending and when cleared
+	Highest   Level             `json:"highest"`              // that it ever had
+	Value     float64           `json:"value"`                // in the metric's unit
+	Text      string            `json:"text"`                 // the value for people
+	Worst     *float64          `json:"worst,omitempty"`      // value since Since; nil if none was known
+	WorstText string            `json:"worst_text,omitempty"` // for people
 	Missing   bool              `json:"missing,omitempty"`
 	Gone      bool              `json:"gone,omitempty"` // the subject is no more
 	Threshold float64           `json:"threshold"`
@@ -69,12 +72,12 @@ type reading struct {
 	missing, gone bool
 }
 
-func newState(r *rule, key subject, name string) *state {
+func newState(r *rule, key subject) *state {
 	st := &state{
 		key:     key,
 		latches: make([]latch, len(r.levels)),
 		told:    map[int]bool{},
-		Alert:   Alert{Rule: r.Name, Of: r.Of, Metric: r.Value, Subject: bounded(name), Labels: r.Labels, Phase: Pending},
+		Alert:   Alert{Rule: r.Name, Of: r.Of, Metric: r.Value, Labels: r.Labels, Phase: Pending},
 	}
 	for i := range st.latches {
 		st.latches[i] = latch{over: never, under: never}
@@ -156,6 +159,7 @@ func (v *visit) step(i int, st *state, in reading) {
 	st.Alert.Missing, st.Alert.Gone = in.missing, in.gone
 	if !in.missing && !in.gone {
 		st.Alert.Value = in.value
+		st.worse(r, in.value)
 	}
 	if st.Alert.Since.IsZero() {
 		st.Alert.Since, v.changed = v.s.Time, true
@@ -198,16 +202,28 @@ func (st *state) text(r *rule) string {
 	return r.value.unit.text(st.Alert.Value)
 }
 
+// worse keeps the value if it is the worst so far.
+func (st *state) worse(r *rule, value float64) {
+	a := &st.Alert
+	if r.value.group == absent || a.Worst != nil && (r.below && value >= *a.Worst || !r.below && value <= *a.Worst) {
+		return
+	}
+	a.Worst, a.WorstText = new(value), r.value.unit.text(value)
+}
+
 func (v *visit) cleared(r *rule, st *state) {
 	st.Alert.Phase, st.Alert.Ended = Cleared, v.s.Time
 	st.Alert.Text = st.text(r)
 	st.Alert.Message = r.messageOf(&st.Alert)
 	v.changed = true
 	v.e.tell(r, st, Clear)
-	v.e.remember(st.Alert)
+	past := st.Alert
+	past.Message = r.pastMessageOf(&st.Alert)
+	v.e.remember(past)
 	// The state may live on, past a threshold that is not on again: a new episode.
 	st.Alert.Since, st.Alert.Fired, st.Alert.Ended = time.Time{}, time.Time{}, time.Time{}
 	st.Alert.Phase, st.Alert.Highest, st.Alert.ID = Pending, OK, ""
+	st.Alert.Worst, st.Alert.WorstText = nil, ""
 	clear(st.told)
 }
 

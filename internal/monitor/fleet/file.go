@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"sarn/internal/keys"
 	"sarn/internal/monitor/remote"
 	"sarn/internal/problem"
 	"sarn/internal/strict"
@@ -40,36 +41,75 @@ type listed struct {
 // mostFile is the size of a file of hosts, in bytes.
 const mostFile = 4 << 20
 
-// ReadFile reads a file of hosts. otherwise is what they use that neither the host nor
+// File is a file of hosts that is read again when it changes.
+type File struct {
+	held  *keys.Fresh[listing]
+	wrong error // with the file as it is now
+}
+
+// listing is what a file of hosts says.
+type listing struct {
+	hosts    []Host
+	defaults remote.Config
+}
+
+// OpenFile reads a file of hosts. otherwise is what they use that neither the host nor
 // the file's defaults say. All that is wrong is reported together, as problem.Problems.
-func ReadFile(file string, otherwise remote.Config) ([]Host, error) {
+func OpenFile(file string, otherwise remote.Config) (*File, error) {
+	f := &File{}
+	read := func() (listing, error) { return readFile(file, otherwise) }
+	var err error
+	if f.held, err = keys.NewFresh(read, func(err error) { f.wrong = err }, file); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Hosts are those of the file, and Defaults what those use that say nothing else.
+func (f *File) Hosts() []Host { return f.held.Now().hosts }
+
+// Defaults is how to identify to hosts that the file does not name.
+func (f *File) Defaults() remote.Config { return f.held.Now().defaults }
+
+// Again is for Config.Again.
+func (f *File) Again() ([]Host, error) {
+	f.wrong = nil
+	l, changed := f.held.Changed()
+	if !changed {
+		return nil, f.wrong
+	}
+	return l.hosts, nil
+}
+
+func readFile(file string, otherwise remote.Config) (listing, error) {
 	info, err := os.Stat(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the hosts: %w", err)
+		return listing{}, fmt.Errorf("read the hosts: %w", err)
 	}
 	if info.Size() > mostFile {
-		return nil, fmt.Errorf("%s is larger than %d MiB: that is no list of hosts", file, mostFile>>20)
+		return listing{}, fmt.Errorf("%s is larger than %d MiB: that is no list of hosts", file, mostFile>>20)
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the hosts: %w", err)
+		return listing{}, fmt.Errorf("read the hosts: %w", err)
 	}
-	return Parse(file, data, otherwise)
+	return parse(file, data, otherwise)
 }
 
-// Parse is ReadFile of what a file holds.
-func Parse(file string, data []byte, otherwise remote.Config) ([]Host, error) {
+func parse(file string, data []byte, otherwise remote.Config) (listing, error) {
 	l := &list{}
 	d, err := strict.Read(file, data, strict.Kind{Name: "a file of hosts", First: "hosts"}, l)
 	if err != nil {
-		return nil, err
+		return listing{}, err
 	}
 	p := &parsing{dir: filepath.Dir(file)}
-	hosts := p.hosts(l, otherwise)
-	if err := d.Check(p.wrong); err != nil {
-		return nil, err
+	all := listing{hosts: p.hosts(l, otherwise)}
+	ofDefaults := &parsing{dir: p.dir}
+	all.defaults = ofDefaults.config("defaults", listed{}.or(l.Defaults), otherwise)
+	if len(l.Hosts) == 0 { // otherwise those have told what is wrong
+		p.wrong = append(p.wrong, ofDefaults.wrong...)
 	}
-	return hosts, nil
+	return all, d.Check(p.wrong)
 }
 
 // parsing is a file on its way to hosts.
@@ -83,7 +123,7 @@ func (p *parsing) fail(field, format string, args ...any) {
 }
 
 func (p *parsing) hosts(l *list, otherwise remote.Config) []Host {
-	if len(l.Hosts) == 0 {
+	if len(l.Hosts) == 0 && l.Defaults == (defaults{}) { // which are of use for hosts that are found
 		p.fail("hosts", "is a list with a host at least: `- address: hyper1`")
 	}
 	if len(l.Hosts) > mostHosts {
@@ -91,7 +131,7 @@ func (p *parsing) hosts(l *list, otherwise remote.Config) []Host {
 		return nil
 	}
 	names := map[string]int{}
-	var all []Host
+	all := make([]Host, 0, len(l.Hosts))
 	for i, one := range l.Hosts {
 		field := "hosts." + strconv.Itoa(i)
 		h := p.host(field, one.or(l.Defaults), otherwise)
@@ -120,16 +160,8 @@ func (l listed) or(d defaults) listed {
 }
 
 func (p *parsing) host(field string, l listed, otherwise remote.Config) Host {
-	h := Host{Name: l.Name, Config: otherwise}
+	h := Host{Name: l.Name, Config: p.config(field, l, otherwise)}
 	h.Address = l.Address
-	for _, f := range []struct {
-		from string
-		to   *string
-	}{{l.CA, &h.CA}, {l.Cert, &h.Cert}, {l.Key, &h.Key}} {
-		if f.from != "" {
-			*f.to = p.path(f.from)
-		}
-	}
 	if h.Name == "" {
 		h.Name = NameOf(h.Address)
 	}
@@ -142,16 +174,32 @@ func (p *parsing) host(field string, l listed, otherwise remote.Config) Host {
 	case !nameRE.MatchString(h.Name):
 		p.fail(field+".name", "%q is not a name; use letters, digits, '-', '.' and '_'", h.Name)
 	}
-	if l.TokenFile != "" {
-		var err error
-		if h.Token, err = remote.ReadToken(p.path(l.TokenFile)); err != nil {
-			p.fail(field+".token_file", "%v", err)
-		}
-	}
 	if _, err := remote.New(h.Config); err != nil {
 		p.fail(field, "%v", err)
 	}
 	return h
+}
+
+// config is how to identify to a host.
+func (p *parsing) config(field string, l listed, otherwise remote.Config) remote.Config {
+	c := otherwise
+	for _, f := range []struct {
+		from string
+		to   *string
+	}{{l.CA, &c.CA}, {l.Cert, &c.Cert}, {l.Key, &c.Key}} {
+		if f.from != "" {
+			*f.to = p.path(f.from)
+		}
+	}
+	if l.TokenFile != "" {
+		token, err := keys.ReadToken(p.path(l.TokenFile))
+		if err != nil {
+			p.fail(field+".token_file", "%v", err)
+			return c
+		}
+		c.Token, c.TokenFile = token, p.path(l.TokenFile)
+	}
+	return c
 }
 
 func (p *parsing) path(name string) string {

@@ -41,10 +41,11 @@ hosts:
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	hosts, err := ReadFile(file, remote.Config{})
+	read, err := OpenFile(file, remote.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	hosts := read.Hosts()
 	var got []string
 	for _, h := range hosts {
 		got = append(got, fmt.Sprintf("%s=%s(%s)", h.Name, h.Address, h.Token))
@@ -94,7 +95,7 @@ func TestMistakes(t *testing.T) {
 		"hosts:\n  - address: [h1]\n":                             {":2: hosts.0.address: is one value"},
 		"hosts:\n  - address: \"-\"\n":                            {":2: hosts.0.name: is missing, and \"\" would be none"},
 	} {
-		_, err := Parse(file, []byte(text), remote.Config{})
+		_, err := parse(file, []byte(text), remote.Config{})
 		ps, ok := err.(problem.Problems)
 		if !ok {
 			t.Errorf("%q: %v", text, err)
@@ -122,7 +123,8 @@ func FuzzParse(f *testing.F) {
 		if strings.Contains(text, "_file") || strings.Contains(text, "tls_") {
 			return // names of files of this machine
 		}
-		hosts, err := Parse("f", []byte(text), remote.Config{})
+		l, err := parse("f", []byte(text), remote.Config{})
+		hosts := l.hosts
 		if err == nil && len(hosts) == 0 {
 			t.Errorf("%q is neither", text)
 		}
@@ -153,7 +155,8 @@ func TestDocumented(t *testing.T) {
 	second, _, _ = strings.Cut(second, "| field")
 	second = strings.ReplaceAll(second, "\n    ", "\n")
 	for _, part := range []string{first, second} {
-		hosts, err := Parse(filepath.Join(dir, "hosts.yaml"), []byte(part), remote.Config{})
+		l, err := parse(filepath.Join(dir, "hosts.yaml"), []byte(part), remote.Config{})
+		hosts := l.hosts
 		if err != nil || len(hosts) != 3 || hosts[0].Name != "hyper1" || hosts[0].Token != token {
 			t.Errorf("%+v, %v, of\n%s", hosts, err, part)
 		}

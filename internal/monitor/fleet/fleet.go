@@ -23,7 +23,10 @@ type Config struct {
 	Finders []Finder
 	// Interval is the time between questions to one host; 0 is 3 s.
 	Interval time.Duration
-	// Log is told when hosts cannot be found; nil for nobody.
+	// Again, if it is not nil, is asked each second for the hosts that are there in place of
+	// Hosts: nil, nil as long as they are the same. An error leaves those from before.
+	Again func() ([]Host, error)
+	// Log is told when hosts cannot be found, and files not be read again; nil for nobody.
 	Log *slog.Logger
 }
 
@@ -81,6 +84,7 @@ type Fleet struct {
 	hosts  map[string]*running // by name
 	notes  map[string]string   // by finder: why it cannot know
 	told   map[int]bool        // which finders have told something, -1 for the config
+	said   string              // of files that cannot be read again
 	sorted []*watcher
 }
 
@@ -126,9 +130,43 @@ func (f *Fleet) Run(ctx context.Context) error {
 			})
 		})
 	}
+	if f.config.Again != nil {
+		finders.Go(func() { f.again(ctx, &all) })
+	}
 	finders.Wait()
 	<-ctx.Done()
 	return nil
+}
+
+// again asks each second for the hosts of the config.
+func (f *Fleet) again(ctx context.Context, all *sync.WaitGroup) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		hosts, err := f.config.Again()
+		if err == nil && hosts == nil {
+			continue
+		}
+		if err == nil {
+			f.set(ctx, all, -1, hosts)
+		}
+		f.note(-1, "the file of hosts", err)
+	}
+}
+
+// wrong is told of a host's files that cannot be read again. Many hosts may name the same.
+func (f *Fleet) wrong(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.said != err.Error() && f.config.Log != nil {
+		f.config.Log.Warn("a file has changed and cannot be read; what it held before is used", "error", err)
+	}
+	f.said = err.Error()
 }
 
 func (f *Fleet) note(number int, finder string, err error) {
@@ -168,8 +206,8 @@ func (f *Fleet) Settled() bool {
 	return !slices.ContainsFunc(f.sorted, func(w *watcher) bool { return w.now().State == remote.Connecting })
 }
 
-// set makes hosts those that a finder has named. A name that another has named before
-// stays that one's; a host with another address is another host.
+// set makes hosts those that a finder has named. A name that several have named is the
+// first one's, in the order of the config; a host with another address is another host.
 func (f *Fleet) set(ctx context.Context, all *sync.WaitGroup, finder int, hosts []Host) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -186,10 +224,15 @@ func (f *Fleet) set(ctx context.Context, all *sync.WaitGroup, finder int, hosts 
 		}
 	}
 	for name, h := range wanted {
-		if _, there := f.hosts[name]; there || len(f.hosts) >= mostHosts || ctx.Err() != nil {
+		old, there := f.hosts[name]
+		if there && old.finder <= finder || !there && len(f.hosts) >= mostHosts || ctx.Err() != nil {
 			continue
 		}
+		if there {
+			old.stop()
+		}
 		one, stop := context.WithCancel(ctx)
+		h.Wrong = f.wrong
 		r := &running{watcher: newWatcher(h), finder: finder, stop: stop}
 		f.hosts[name] = r
 		all.Go(func() { r.run(one, f.config.Interval) })
@@ -202,7 +245,7 @@ func (f *Fleet) set(ctx context.Context, all *sync.WaitGroup, finder int, hosts 
 }
 
 func same(a, b Host) bool {
-	return a.Address == b.Address && a.Token == b.Token && a.CA == b.CA && a.Cert == b.Cert && a.Key == b.Key && slices.Equal(a.Names, b.Names)
+	return a.Address == b.Address && a.Token == b.Token && a.TokenFile == b.TokenFile && a.CA == b.CA && a.Cert == b.Cert && a.Key == b.Key && slices.Equal(a.Names, b.Names)
 }
 
 func (f *Fleet) watchers() []*watcher {

@@ -144,7 +144,7 @@ func (m *MDNS) host(e *mdns.ServiceEntry) (Host, bool) {
 	h.Address = "https://" + netip.AddrPortFrom(address, uint16(e.Port)).String()
 	h.Names = []string{name}
 	if h.CA == "" {
-		h.Token = ""
+		h.Token, h.TokenFile = "", ""
 	}
 	return h, true
 }

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"sarn/internal/keys"
 	"sarn/internal/monitor/alert"
 	"sarn/internal/monitor/sample"
 )
@@ -23,6 +25,7 @@ type Client struct {
 	url    *url.URL
 	where  string // the address for people
 	http   *http.Client
+	token  func() string
 	quiet  time.Duration // how long a stream may say nothing
 
 	mu     sync.Mutex
@@ -74,20 +77,30 @@ func New(c Config) (*Client, error) {
 	}
 	// HTTP/1.1 alone: of a certificate that a server refuses, Go's HTTP/2 says only that
 	// there is no connection. No proxy: a monitor is in one's own network.
+	dialer := &net.Dialer{Timeout: patience, KeepAlive: 15 * time.Second}
 	transport := &http.Transport{
-		DialContext:            (&net.Dialer{Timeout: patience, KeepAlive: 15 * time.Second}).DialContext,
-		TLSHandshakeTimeout:    patience,
+		DialContext:            dialer.DialContext,
 		ResponseHeaderTimeout:  patience,
 		IdleConnTimeout:        time.Minute,
 		MaxResponseHeaderBytes: 64 << 10,
 	}
 	if u.Scheme == "https" {
-		if transport.TLSClientConfig, err = c.tls(u.Hostname()); err != nil {
+		conf, err := keys.NewFresh(func() (*tls.Config, error) { return c.tls(u.Hostname()) }, c.Wrong, c.files()...)
+		if err != nil {
 			return nil, err
 		}
+		transport.DialTLSContext = keys.DialTLS(dialer, patience, conf.Now)
+	}
+	token := func() string { return c.Token }
+	if c.TokenFile != "" {
+		held, err := keys.NewFresh(func() (string, error) { return keys.ReadToken(c.TokenFile) }, c.Wrong, c.TokenFile)
+		if err != nil {
+			return nil, err
+		}
+		token = held.Now
 	}
 	return &Client{
-		config: c, url: u, where: u.Host, quiet: silence, fresh: make(chan struct{}),
+		config: c, url: u, where: u.Host, token: token, quiet: silence, fresh: make(chan struct{}),
 		status: Status{State: Connecting, Since: time.Now()},
 		http: &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse // nobody else gets the token, or is asked in one's name
@@ -109,8 +122,8 @@ func (c *Client) open(ctx context.Context, path string, query url.Values) (*http
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", c.where, err)
 	}
-	if c.config.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.config.Token)
+	if token := c.token(); token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	res, err := c.http.Do(req)
 	if err != nil {

@@ -18,14 +18,29 @@ type Config struct {
 	// Address is HOST, HOST:PORT or a URL: http://127.0.0.1:61208, https://hyper1. Without
 	// a scheme it is https, but for this machine without CA and Cert.
 	Address string
-	// Token is shown to the server; empty for none.
-	Token string
+	// Token is shown to the server; empty for none. TokenFile holds it instead, and is
+	// read again when it changes.
+	Token, TokenFile string
 	// CA, Cert and Key are PEM files: who signed the server's certificate (the system's
-	// authorities without), and the client's own.
+	// authorities without), and the client's own. They are read again when they change.
 	CA, Cert, Key string
 	// Names are further names that the server's certificate may be for, where an address
 	// was found in another way than by its name.
 	Names []string
+	// Wrong is told when files that have changed cannot be read, and what was before is
+	// used; nil for nobody.
+	Wrong func(error)
+}
+
+// files are those that the config names.
+func (c *Config) files() []string {
+	var files []string
+	for _, file := range []string{c.CA, c.Cert, c.Key} {
+		if file != "" {
+			files = append(files, file)
+		}
+	}
+	return files
 }
 
 // DefaultPort is where a monitor listens.
@@ -139,27 +154,4 @@ func verified(roots *x509.CertPool, names []string) func(tls.ConnectionState) er
 		}
 		return &tls.CertificateVerificationError{UnverifiedCertificates: s.PeerCertificates, Err: err}
 	}
-}
-
-// ReadToken reads a token from a file: its first line. It is an error if there is none.
-func ReadToken(file string) (string, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return "", fmt.Errorf("read the token: %w", err)
-	}
-	defer f.Close() //nolint:errcheck // read only
-	const most = 4096
-	text := make([]byte, most)
-	n, _ := f.Read(text) // none is the same as an empty file
-	token, _, _ := strings.Cut(string(text[:n]), "\n")
-	return CheckToken(strings.TrimSpace(token), file)
-}
-
-// CheckToken says whether a token can be one; from is where it was found.
-func CheckToken(token, from string) (string, error) {
-	bad := func(r rune) bool { return r <= ' ' || r > '~' }
-	if token == "" || strings.ContainsFunc(token, bad) {
-		return "", fmt.Errorf("%s has no token in its first line", from)
-	}
-	return token, nil
 }

@@ -109,7 +109,7 @@ func (c *Client) refused(res *http.Response) error {
 	switch {
 	case res.StatusCode == http.StatusUnauthorized && strings.HasPrefix(problem.Error, "a client's certificate"):
 		why, said = "it wants a certificate; give --tls-cert and --tls-key, such as `sarn pki issue --admin` makes", ""
-	case res.StatusCode == http.StatusUnauthorized && c.config.Token == "":
+	case res.StatusCode == http.StatusUnauthorized && c.token() == "":
 		why, said = "it wants a token; give --token-file", ""
 	case res.StatusCode == http.StatusUnauthorized:
 		why, said = "it refuses the token", ""

@@ -6,50 +6,79 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
+	"sarn/internal/keys"
 )
 
 // sessions knows who has shown the token. Sessions live in their cookies, so that they
 // survive a restart and end when the token is changed.
 type sessions struct {
-	token string
-	key   []byte
+	now func() *secret
 
 	mu    sync.Mutex
-	wrong map[netip.Addr]*rate.Limiter // by who showed wrong tokens
+	wrong int       // tokens since they were last told of
+	told  time.Time // when that was
+}
+
+// secret is the token, and what signs sessions.
+type secret struct {
+	token string
+	key   []byte
 }
 
 const (
 	sessionTime = 7 * 24 * time.Hour
-	// An address may be wrong so often at once, and after that once in a while.
-	mostWrong  = 10
-	wrongPause = 6 * time.Second
-	// mostAddresses are remembered.
-	mostAddresses = 1000
+	// tellEvery is how often the log is told of wrong tokens.
+	tellEvery = time.Minute
 )
 
-func newSessions(token string) *sessions {
+func newSecret(token string) *secret {
 	key := hmac.New(sha256.New, []byte(token))
 	key.Write([]byte("sarn monitor session"))
-	return &sessions{token: token, key: key.Sum(nil), wrong: map[netip.Addr]*rate.Limiter{}}
+	return &secret{token: token, key: key.Sum(nil)}
 }
 
-// right compares hashes, so that the time tells neither contents nor length.
+func newSessions(token string) *sessions {
+	one := newSecret(token)
+	return &sessions{now: func() *secret { return one }}
+}
+
+// readToken reads the token, which from then on is read again when it changes.
+func (s *Server) readToken() error {
+	s.sessions = newSessions(s.config.Token)
+	file := s.config.TokenFile
+	if file == "" {
+		return nil
+	}
+	read := func() (*secret, error) {
+		token, err := readToken(file)
+		return newSecret(token), err
+	}
+	held, err := keys.NewFresh(read, s.unread, file)
+	if err != nil {
+		return err
+	}
+	s.sessions.now = held.Now
+	return nil
+}
+
+// right compares hashes, so that the time tells neither contents nor length. How often it
+// is asked is not bounded: a token of minToken characters by chance is not guessed however
+// often one tries (NIST SP 800-63B asks for bounds below 64 bits), and any bound by address
+// would keep out whoever shares it, such as all who come by one proxy.
 func (s *sessions) right(shown string) bool {
-	a, b := sha256.Sum256([]byte(shown)), sha256.Sum256([]byte(s.token))
-	return s.token != "" && subtle.ConstantTimeCompare(a[:], b[:]) == 1
+	token := s.now().token
+	a, b := sha256.Sum256([]byte(shown)), sha256.Sum256([]byte(token))
+	return token != "" && subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
 
 func (s *sessions) signed(until int64) string {
-	m := hmac.New(sha256.New, s.key)
+	m := hmac.New(sha256.New, s.now().key)
 	fmt.Fprintf(m, "%d", until)
 	return fmt.Sprintf("%d.%s", until, hex.EncodeToString(m.Sum(nil)))
 }
@@ -58,54 +87,32 @@ func (s *sessions) signed(until int64) string {
 func (s *sessions) valid(cookie string) bool {
 	text, _, _ := strings.Cut(cookie, ".")
 	until, err := strconv.ParseInt(text, 10, 64)
-	return s.token != "" && err == nil && time.Now().Unix() < until &&
+	return s.now().token != "" && err == nil && time.Now().Unix() < until &&
 		subtle.ConstantTimeCompare([]byte(cookie), []byte(s.signed(until))) == 1
 }
 
-// limiter is that of an address; an IPv6 network is one, as it is one's own.
-func (s *sessions) limiter(r *http.Request) *rate.Limiter {
-	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	a, _ := netip.ParseAddr(host)
-	a = a.Unmap().WithZone("")
-	if a.Is6() {
-		p, _ := a.Prefix(64)
-		a = p.Addr()
-	}
+// refused counts a wrong token, and returns how many there were if it is time to tell.
+func (s *sessions) refused(now time.Time) (wrong int, tell bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if l, ok := s.wrong[a]; ok {
-		return l
+	s.wrong++
+	if now.Sub(s.told) < tellEvery {
+		return 0, false
 	}
-	if len(s.wrong) >= mostAddresses {
-		for old, l := range s.wrong {
-			if l.Tokens() >= mostWrong {
-				delete(s.wrong, old)
-			}
-		}
-	}
-	if len(s.wrong) >= mostAddresses { // all others share one
-		a = netip.Addr{}
-		if l, ok := s.wrong[a]; ok {
-			return l
-		}
-	}
-	l := rate.NewLimiter(rate.Every(wrongPause), mostWrong)
-	s.wrong[a] = l
-	return l
+	wrong, s.wrong, s.told = s.wrong, 0, now
+	return wrong, true
 }
 
-// try says whether a token that was shown is right. Who has shown too many that were not
-// is not even heard.
-func (s *sessions) try(r *http.Request, shown string) (right, tooMany bool) {
-	l := s.limiter(r)
-	if l.Tokens() < 1 {
-		return false, true
+// admits says whether a token that was shown is right. Of those that are not the log is
+// told, as somebody may be guessing.
+func (s *Server) admits(r *http.Request, shown string) bool {
+	if s.sessions.right(shown) {
+		return true
 	}
-	if s.right(shown) {
-		return true, false
+	if n, tell := s.sessions.refused(time.Now()); tell {
+		s.Log.Warn("wrong tokens were shown", "times", n, "last_from", r.RemoteAddr)
 	}
-	l.Allow()
-	return false, false
+	return false
 }
 
 // cookieName is bound to the machine by its prefix where there is TLS: RFC 6265bis, 4.1.3.2.
@@ -162,17 +169,11 @@ func (s *Server) identify(r *http.Request) (status int, why string) {
 	if !ok {
 		return http.StatusUnauthorized, "the header is Authorization: Bearer TOKEN"
 	}
-	right, tooMany := s.sessions.try(r, shown)
-	switch {
-	case right:
+	if s.admits(r, shown) {
 		return http.StatusOK, ""
-	case tooMany:
-		return http.StatusTooManyRequests, tooManyWords
 	}
 	return http.StatusUnauthorized, "that is not the token"
 }
-
-const tooManyWords = "too many wrong tokens came from there; wait a minute"
 
 // cutScheme takes "Bearer", in any case of letters, from the header: RFC 9110, 11.1.
 func cutScheme(given string) (string, bool) {
@@ -182,9 +183,6 @@ func cutScheme(given string) (string, bool) {
 
 // stop tells programs in JSON and people with a form what is missing.
 func (s *Server) stop(w http.ResponseWriter, r *http.Request, status int, why string) {
-	if status == http.StatusTooManyRequests {
-		w.Header().Set("Retry-After", "60")
-	}
 	if s.config.Token != "" && status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="sarn monitor"`)
 	}
@@ -210,21 +208,16 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "the form cannot be read: %v", err)
 		return
 	}
-	right, tooMany := s.sessions.try(r, r.PostFormValue("token"))
-	switch {
-	case tooMany:
-		w.Header().Set("Retry-After", "60")
-		s.form(w, http.StatusTooManyRequests, tooManyWords)
-	case !right:
+	if !s.admits(r, r.PostFormValue("token")) {
 		s.form(w, http.StatusUnauthorized, "that is not the token")
-	default:
-		until := time.Now().Add(sessionTime)
-		http.SetCookie(w, &http.Cookie{
-			Name: s.cookieName(), Value: s.sessions.signed(until.Unix()), Path: "/", MaxAge: int(sessionTime.Seconds()),
-			HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: s.config.TLSCert != "",
-		})
-		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return
 	}
+	until := time.Now().Add(sessionTime)
+	http.SetCookie(w, &http.Cookie{
+		Name: s.cookieName(), Value: s.sessions.signed(until.Unix()), Path: "/", MaxAge: int(sessionTime.Seconds()),
+		HttpOnly: true, SameSite: http.SameSiteStrictMode, Secure: s.config.TLSCert != "",
+	})
+	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
 func (s *Server) form(w http.ResponseWriter, status int, message string) {

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/netip"
 	"time"
+
+	"sarn/internal/keys"
 )
 
 // Config is a server of one machine's monitor.
@@ -18,10 +20,13 @@ type Config struct {
 	Interval time.Duration
 	// TLSCert and TLSKey are PEM files of the server's certificate.
 	TLSCert, TLSKey string
-	// Token is what a client must show. It is never logged or sent.
-	Token string
+	// Token is what a client must show. It is never logged or sent. TokenFile holds it
+	// instead.
+	Token, TokenFile string
 	// ClientCA is a PEM file: who signs the certificates of clients that need no token.
-	// Without both this and Token, Listen is a loopback address.
+	// Without both this and a token, Listen is a loopback address.
+	//
+	// These files are read again when they change.
 	ClientCA string
 	// Admit says whether a certificate that ClientCA signed may come in; nil for all.
 	Admit func(*x509.Certificate) error
@@ -58,6 +63,12 @@ const mostViewers = 10_000
 
 // Validate says what is wrong, and sets what was left out.
 func (c *Config) Validate() error {
+	if c.TokenFile != "" {
+		var err error
+		if c.Token, err = readToken(c.TokenFile); err != nil {
+			return err
+		}
+	}
 	if c.Listen == "" {
 		c.Listen = DefaultListen
 	}
@@ -80,12 +91,28 @@ func (c *Config) Validate() error {
 		return errors.New("a certificate and its key belong together")
 	case c.ClientCA != "" && c.TLSCert == "":
 		return errors.New("who signs the clients' certificates is of no use without a certificate and key of the server's own")
-	case c.Token != "" && len(c.Token) < minToken:
-		return fmt.Errorf("the token is too short to be safe; take at least %d characters by chance, such as from `openssl rand -base64 18`", minToken)
+	case c.Token != "" && checkToken(c.Token) != nil:
+		return checkToken(c.Token)
 	case !loopback(host) && (c.TLSCert == "" || c.Token == "" && c.ClientCA == ""):
 		return fmt.Errorf("%s can be reached from other machines: that takes a certificate (--tls-cert, --tls-key), and a file with a token or an authority for the clients' certificates (--tls-ca); or listen on %s and come by SSH", c.Listen, DefaultListen)
 	}
 	return nil
+}
+
+func checkToken(token string) error {
+	if len(token) < minToken {
+		return fmt.Errorf("the token is too short to be safe; take at least %d characters by chance, such as from `openssl rand -base64 18`", minToken)
+	}
+	return nil
+}
+
+// readToken is the token that clients must show as a file has it.
+func readToken(file string) (string, error) {
+	token, err := keys.ReadToken(file)
+	if err != nil {
+		return "", err
+	}
+	return token, checkToken(token)
 }
 
 func loopback(host string) bool {

@@ -72,7 +72,7 @@ func (s *Server) known(host string) bool {
 	}
 	name = strings.ToLower(strings.TrimSuffix(strings.Trim(name, "[]"), "."))
 	same := func(n string) bool { return n != "" && strings.EqualFold(n, name) }
-	if loopback(name) || slices.ContainsFunc(s.config.Names, same) || slices.ContainsFunc(s.names, same) {
+	if loopback(name) || slices.ContainsFunc(s.config.Names, same) || slices.ContainsFunc(s.names(), same) {
 		return true
 	}
 	listen, _, _ := net.SplitHostPort(s.at)
@@ -86,6 +86,14 @@ func (s *Server) known(host string) bool {
 	}
 	_, err = netip.ParseAddr(name)
 	return err == nil
+}
+
+// names are those of the certificate.
+func (s *Server) names() []string {
+	if s.tls == nil {
+		return nil
+	}
+	return s.tls.Now().Certificates[0].Leaf.DNSNames
 }
 
 // refuse answers with what is wrong.

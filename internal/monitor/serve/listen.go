@@ -12,15 +12,19 @@ import (
 
 	"golang.org/x/net/netutil"
 	"golang.org/x/sys/unix"
+
+	"sarn/internal/keys"
 )
 
 // spare is how many may be connected besides those who look on.
 const spare = 100
 
 func (s *Server) listen(ctx context.Context) (net.Listener, error) {
-	conf, err := s.tls()
-	if err != nil {
-		return nil, err
+	if c := &s.config; c.TLSCert != "" {
+		var err error
+		if s.tls, err = keys.NewFresh(c.tls, s.unread, c.TLSCert, c.TLSKey, c.ClientCA); err != nil {
+			return nil, err
+		}
 	}
 	sockets := net.ListenConfig{Control: bounded}
 	l, err := sockets.Listen(ctx, "tcp", s.config.Listen)
@@ -35,10 +39,15 @@ func (s *Server) listen(ctx context.Context) (net.Listener, error) {
 		most += s.config.Viewers
 	}
 	l = netutil.LimitListener(l, most)
-	if conf == nil {
+	if s.tls == nil {
 		return l, nil
 	}
-	return tls.NewListener(l, conf), nil
+	return tls.NewListener(l, &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.tls.Now(), nil }}), nil
+}
+
+// unread is told of files that have changed and cannot be read.
+func (s *Server) unread(err error) {
+	s.Log.Warn("a file has changed and cannot be read; what it held before is used", "error", err)
 }
 
 // bounded keeps the kernel from taking up megabytes for each who does not read, as it does
@@ -52,29 +61,27 @@ func bounded(_, _ string, raw syscall.RawConn) error {
 	return errors.Join(err, set)
 }
 
-// tls is nil without a certificate.
-func (s *Server) tls() (*tls.Config, error) {
-	if s.config.TLSCert == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(s.config.TLSCert, s.config.TLSKey)
+// tls reads the certificates.
+func (c *Config) tls() (*tls.Config, error) {
+	pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
 	if err != nil {
 		return nil, fmt.Errorf("read the certificate: %w", err)
 	}
-	s.names = pair.Leaf.DNSNames
 	conf := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}
-	if s.config.ClientCA == "" {
+	if c.ClientCA == "" {
 		return conf, nil
 	}
-	pem, err := os.ReadFile(s.config.ClientCA)
+	pem, err := os.ReadFile(c.ClientCA)
 	if err != nil {
 		return nil, fmt.Errorf("read who signs the clients' certificates: %w", err)
 	}
 	conf.ClientCAs = x509.NewCertPool()
 	if !conf.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no PEM certificate", s.config.ClientCA)
+		return nil, fmt.Errorf("%s holds no PEM certificate", c.ClientCA)
 	}
 	// Who shows none may still have a token, or is told in words what is missing.
 	conf.ClientAuth = tls.VerifyClientCertIfGiven
+	// A session that is taken up again would come in by the authority of its beginning.
+	conf.SessionTicketsDisabled = true
 	return conf, nil
 }

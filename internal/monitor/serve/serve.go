@@ -2,6 +2,7 @@ package serve
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"sarn/internal/keys"
 	"sarn/internal/monitor/alert"
 	"sarn/internal/monitor/history"
 	"sarn/internal/monitor/sample"
@@ -56,11 +58,11 @@ type Server struct {
 	totals   *totals
 	exporter *exporter
 	sessions *sessions
-	queries  chan struct{} // what of the history is asked for at a time
-	patience time.Duration // with a client: for what it asks, and for each event that it reads
+	tls      *keys.Fresh[*tls.Config] // nil without a certificate
+	queries  chan struct{}            // what of the history is asked for at a time
+	patience time.Duration            // with a client: for what it asks, and for each event that it reads
 	ready    chan struct{}
-	at       string   // where it listens, once it is ready
-	names    []string // of the certificate
+	at       string // where it listens, once it is ready
 }
 
 // New makes a server, or says what is wrong with its config.
@@ -69,7 +71,10 @@ func New(c Config, d Deps) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{Deps: d, config: c, hub: newHub(), queries: make(chan struct{}, mostQueries), patience: 10 * time.Second, ready: make(chan struct{})}
-	s.sessions, s.totals = newSessions(c.Token), newTotals()
+	if err := s.readToken(); err != nil {
+		return nil, err
+	}
+	s.totals = newTotals()
 	s.exporter = newExporter(s)
 	if d.History != nil {
 		s.keeper = &keeper{to: d.History, log: d.Log, samples: make(chan *sample.Sample, mostUnkept)}

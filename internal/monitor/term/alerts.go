@@ -151,8 +151,12 @@ func (v *view) alertsText() []item {
 // alertWords are what an alert is about, its value, and when.
 func alertWords(a *alert.Alert, times string) string {
 	words := alertName(a) + ": " + a.Message
-	if a.Text != "" && !strings.Contains(a.Message, a.Text) {
-		words += " (" + a.Text + ")"
+	value, at := a.Text, ""
+	if !a.Ended.IsZero() { // how well it was at the end says nothing
+		value, at = a.WorstText, "at worst "
+	}
+	if value != "" && !strings.Contains(a.Message, value) {
+		words += " (" + at + value + ")"
 	}
 	if a.Gone {
 		words += ", which is no more"

@@ -20,7 +20,7 @@ func someAlerts() Alerts {
 		},
 		Pending: []alert.Alert{{Rule: "load", Text: "12", Message: "load is 12", Since: ago(20 * time.Second)}},
 		Past: []alert.Alert{
-			{Rule: "memory", Highest: alert.Careful, Text: "60 %", Message: "memory is 60 %", Since: ago(3 * time.Hour), Fired: ago(3 * time.Hour), Ended: ago(170 * m)},
+			{Rule: "memory", Highest: alert.Careful, Text: "20 %", WorstText: "60 %", Message: "memory", Since: ago(3 * time.Hour), Fired: ago(3 * time.Hour), Ended: ago(170 * m)},
 		},
 	}
 }
@@ -40,7 +40,8 @@ func TestAlerts(t *testing.T) {
 	}
 	b.key("a")
 	b.wants("Alerts of 4 rules", "As of now.", "Active 2", "CRITICAL", "cpu-high vm/web1: CPU in use is 97 %", "for 12m", "WARNING", `\x1b[31m`, "91 %",
-		"Pending 1", "load: load is 12", "for 20s, not long enough yet", "Past 1", "CAREFUL", here(3*time.Hour)+" to "+here(170*time.Minute)+", 10m")
+		"Pending 1", "load: load is 12", "for 20s, not long enough yet", "Past 1", "CAREFUL", "memory (at worst 60 %)", here(3*time.Hour)+" to "+here(170*time.Minute)+", 10m")
+	b.lacks("20 %")
 	b.key("a")
 	b.wants("PID")
 	b.view.alerts = Alerts{}

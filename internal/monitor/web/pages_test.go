@@ -29,7 +29,7 @@ func testAlerts(t *testing.T, browser *browsertest.Browser) {
 	}
 	h.set(func(s *sample.Sample) { s.Filesystems = s.Filesystems[:1] })
 	b.Until(`!document.querySelector("#firing").checkVisibility()`)
-	b.Until(`[...document.querySelectorAll("#alerts .alert")].some(a => a.innerText.includes(" to ") && a.innerText.includes("libvirt"))`)
+	b.Until(`[...document.querySelectorAll("#alerts .alert")].some(a => a.innerText.includes(" to ") && a.innerText.includes("libvirt") && a.innerText.includes("93.9% at worst"))`)
 }
 
 func testLogin(t *testing.T, browser *browsertest.Browser) {
