@@ -15,9 +15,9 @@ type Delta struct {
 	// Sample is the new one, but for its processes.
 	Sample *Sample `json:"sample"`
 	// Changed are the processes that are new or other than before; Gone are the PIDs of
-	// those that are no more.
-	Changed []Process `json:"changed,omitempty"`
+	// those that are no more. Changed stands last: AppendJSON needs it there.
 	Gone    []int     `json:"gone,omitempty"`
+	Changed []Process `json:"changed,omitempty"`
 }
 
 // ErrBase says that a delta does not belong on a sample: one between them was lost.

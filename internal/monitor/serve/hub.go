@@ -29,6 +29,7 @@ type hub struct {
 	latest  atomic.Pointer[frame]
 	first   chan struct{} // closed when there is a frame
 	viewers atomic.Int64
+	packing atomic.Int64 // the viewers who take packed events
 	packer  packer
 }
 
@@ -41,52 +42,87 @@ func (h *hub) publish(s *sample.Sample, alerts func() any) {
 	if before != nil {
 		f.number = before.number + 1
 		was := before.sample
-		f.delta = h.event("delta", f.number, func() any { return sample.Diff(was, s) })
+		f.delta = h.event("delta", f.number, func(to []byte) ([]byte, error) { return sample.Diff(was, s).AppendJSON(to) })
 	}
-	f.whole = h.event("sample", f.number, func() any { return s })
+	f.whole = h.event("sample", f.number, marshal(func() any { return s }))
 	if alerts != nil {
-		f.alerts = h.event("alerts", f.number, alerts)
+		f.alerts = h.event("alerts", f.number, marshal(alerts))
 	}
-	f.short = h.event("summary", f.number, func() any { return summary(s, alerts) })
+	f.short = h.event("summary", f.number, marshal(func() any { return summary(s, alerts) }))
 	h.latest.Store(f)
 	if before == nil {
 		close(h.first)
-	} else {
-		close(before.done)
+		return
 	}
+	// Those who look on would wake up together only to wait for the first of them.
+	if h.packing.Load() > 0 {
+		f.delta.packed()
+	} else if h.viewers.Load() > 0 {
+		f.delta.plain()
+	}
+	close(before.done)
 }
 
 // event is a server-sent event. Its forms are made when they are first asked for.
 type event struct {
-	body   func() []byte // JSON
 	plain  func() []byte // as it is sent
 	packed func() []byte // the same as a part of a stream of RFC 1951
+	head   int           // bytes of plain before the JSON
 }
 
-func (h *hub) event(name string, number uint64, value func() any) *event {
-	e := &event{}
-	e.body = sync.OnceValue(func() []byte {
-		text, err := json.Marshal(value())
-		if err != nil { // a figure that is not finite
-			return []byte("null")
-		}
-		return text
-	})
-	e.plain = sync.OnceValue(func() []byte {
-		return fmt.Appendf(nil, "event: %s\nid: %d\ndata: %s\n\n", name, number, e.body())
-	})
+// tail ends an event.
+const tail = "\n\n"
+
+func (h *hub) event(name string, number uint64, data func([]byte) ([]byte, error)) *event {
+	head := fmt.Sprintf("event: %s\nid: %d\ndata: ", name, number)
+	e := &event{head: len(head)}
+	e.plain = sync.OnceValue(func() []byte { return h.packer.text(head, data) })
 	e.packed = sync.OnceValue(func() []byte { return h.packer.pack(e.plain()) })
 	return e
+}
+
+// body is the event's JSON.
+func (e *event) body() []byte {
+	text := e.plain()
+	return text[e.head : len(text)-len(tail)]
+}
+
+// marshal appends a value as JSON.
+func marshal(value func() any) func([]byte) ([]byte, error) {
+	return func(to []byte) ([]byte, error) {
+		text, err := json.Marshal(value())
+		return append(to, text...), err
+	}
 }
 
 // gzipHeader begins a stream of RFC 1952, which the packed forms of events go on with.
 const gzipHeader = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
 
-// packer compresses, with one set of tables for all.
+// packer writes and compresses events, with one buffer and one set of tables for all.
 type packer struct {
-	mu  sync.Mutex
-	to  *flate.Writer
-	out bytes.Buffer
+	mu   sync.Mutex
+	to   *flate.Writer
+	out  bytes.Buffer
+	line []byte
+}
+
+// mostLine bounds the buffer that is kept. A whole sample of a large machine takes more,
+// but changes seldom do.
+const mostLine = 256 << 10
+
+// text is an event as it is sent.
+func (p *packer) text(head string, data func([]byte) ([]byte, error)) []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	line, err := data(append(p.line[:0], head...))
+	if err != nil { // a figure that is not finite
+		line = append(append(line[:0], head...), "null"...)
+	}
+	if line = append(line, tail...); cap(line) > mostLine {
+		return line
+	}
+	p.line = line
+	return bytes.Clone(line)
 }
 
 // pack compresses data to blocks that refer to nothing before them and end on a byte, so

@@ -177,7 +177,7 @@ func TestPackedStream(t *testing.T) {
 // TestEncodedOnce: however many look on, and whatever they take.
 func TestEncodedOnce(t *testing.T) {
 	n := 0
-	e := newHub().event("x", 1, func() any { n++; return n })
+	e := newHub().event("x", 1, marshal(func() any { n++; return n }))
 	packed, plain := e.packed(), e.plain()
 	for range 3 {
 		if got := string(e.plain()); got != "event: x\nid: 1\ndata: 1\n\n" {

@@ -30,6 +30,10 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	}
 	v := s.newViewer(w, r)
 	defer v.quiet.Stop()
+	if v.packed {
+		s.hub.packing.Add(1)
+		defer s.hub.packing.Add(-1)
+	}
 	at := s.hub.latest.Load()
 	for ok := v.send(at.whole) && v.tell(at.alerts); ok; {
 		select {
@@ -68,6 +72,9 @@ func (s *Server) newViewer(w http.ResponseWriter, r *http.Request) *viewer {
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold events back
 	h.Add("Vary", "Accept-Encoding")
+	// A stream ends with its connection: without chunks an event is one write to the kernel,
+	// with them it is copied and takes several.
+	h.Set("Transfer-Encoding", "identity")
 	if v.packed {
 		h.Set("Content-Encoding", "gzip")
 		v.write([]byte(gzipHeader))

@@ -71,20 +71,18 @@ export const processCharts = (p) => {
   ];
 };
 
-// links are the interfaces of which traffic adds up to that of the host: not loopback,
-// not the ends of machines, nor bridges over others.
+// links are the interfaces of which traffic adds up to that of the host: those with a
+// device behind them, or where there is none, all but loopback and the ends of machines.
 export function links(s) {
-  const inner = new Set(s.machines.flatMap((m) => m.interfaces));
-  const names = s.interfaces.map((i) => i.name).filter((n) => typeof n === "string");
-  const outer = names.filter((n) => n !== "lo" && !inner.has(n) && !/^(br|virbr|docker|veth|tap|vnet|cni|flannel|cali|ifb)/.test(n));
-  return outer.length > 0 ? outer : names.filter((n) => n !== "lo");
+  const named = s.interfaces.filter((i) => typeof i.name === "string");
+  const ends = new Set(["lo", ...s.machines.flatMap((m) => m.interfaces)]);
+  const physical = named.filter((i) => i.physical === true);
+  return (physical.length > 0 ? physical : named.filter((i) => !ends.has(i.name))).map((i) => i.name);
 }
 
-// whole disks; those that are made of others (device mapper, RAID) would count twice.
+// disks are those that are not made of others, which would count twice.
 export function disks(s) {
-  const names = s.disks.map((d) => d.name).filter((n) => typeof n === "string");
-  const real = names.filter((n) => !/^(dm-|md|loop|zram|sr)/.test(n));
-  return real.length > 0 ? real : names;
+  return s.disks.filter((d) => typeof d.name === "string" && d.stacked !== true).map((d) => d.name);
 }
 
 // chooser is a list of devices of which one, or all, are drawn.
@@ -96,7 +94,7 @@ export function chooser(label, chosen) {
     select.wanted = wanted;
     const { value } = select;
     select.replaceChildren(
-      make("option", { value: "" }, all.length === 1 ? plain(all[0], 20) : `${all.slice(0, 2).map((n) => plain(n, 12)).join(" + ")}${all.length > 2 ? ` + ${all.length - 2}` : ""}`),
+      make("option", { value: "" }, all.length === 0 ? "none" : all.length === 1 ? plain(all[0], 20) : `${all.slice(0, 2).map((n) => plain(n, 12)).join(" + ")}${all.length > 2 ? ` + ${all.length - 2}` : ""}`),
       ...names.map((n) => make("option", { value: "=" + n }, plain(n, 20))));
     select.value = value;
     if (select.selectedIndex < 0) select.value = "";

@@ -1,6 +1,29 @@
 // Samples of one host as they come: the first one whole, then what changed.
 
+import { clock } from "./format.js";
+
 const patience = 30_000; // a hidden page stops listening after so long
+const pace = 2000; // of a page that asks because it gets no stream
+const places = 4; // that streams may take of a browser's six connections
+
+// place takes a place for a stream until signal aborts. Without TLS a browser opens six
+// connections to a server, for all of its pages: streams must not take all of them, or the
+// next page does not even load. It is false if other pages have all places.
+async function place(signal) {
+  if (location.protocol !== "http:" || !navigator.locks) return true;
+  for (let n = 0; n < places; n++) {
+    const taken = await new Promise((told) => {
+      const held = (lock) => {
+        told(lock !== null);
+        return lock && !signal.aborted ? new Promise((end) => signal.addEventListener("abort", end)) : null;
+      };
+      navigator.locks.request(`stream ${n}`, { ifAvailable: true }, held).catch(() => told(true));
+    });
+    if (taken) return true;
+  }
+  return false;
+}
+
 const object = (v) => (v !== null && typeof v === "object" ? v : {});
 const list = (v) => (Array.isArray(v) ? v.filter((x) => x !== null && typeof x === "object").map(flat) : []);
 
@@ -35,8 +58,10 @@ export function whole(s) {
   return s;
 }
 
-// Stream listens to server-sent events and goes on trying when they end. It tells status
-// of {up, since, error}; since is when the connection was made or lost.
+// Stream listens to server-sent events and goes on trying when they end; while other pages
+// have all places for streams, it asks for the same instead. events are [what takes the
+// data, where to ask for it] by name. It tells status of {up, asks, since, error}; since is
+// when the connection was made or lost.
 export class Stream {
   constructor(address, events, status) {
     Object.assign(this, { address, events, status, tries: 0, up: null, heard: 0, interval: 1 });
@@ -45,16 +70,22 @@ export class Stream {
     this.open();
   }
 
-  open() {
+  async open() {
     this.close();
     clearTimeout(this.timer);
     this.heard = performance.now();
+    const opened = (this.opened = new AbortController());
+    const streams = await place(opened.signal);
+    if (opened.signal.aborted) return;
+    if (streams) this.listen();
+    else this.ask(opened.signal);
+  }
+
+  listen() {
     const source = (this.source = new EventSource(this.address));
-    for (const [name, take] of Object.entries(this.events)) {
+    for (const [name, [take]] of Object.entries(this.events)) {
       source.addEventListener(name, (e) => {
         if (source !== this.source) return;
-        this.heard = performance.now();
-        this.tries = 0;
         let data;
         try {
           data = JSON.parse(e.data);
@@ -62,11 +93,33 @@ export class Stream {
           this.lost("the server sent what is no JSON");
           return;
         }
-        this.told(true);
-        if (take(data) === false) this.again();
+        if (this.heardOf(take, data, false) === false) this.again();
       });
     }
     source.onerror = () => source === this.source && this.lost("");
+  }
+
+  // ask is instead of listening. There may be a place when it is time for the next.
+  async ask(signal) {
+    try {
+      for (const [take, address] of Object.values(this.events)) {
+        if (!address) continue;
+        const data = await ask(address, signal);
+        if (signal.aborted) return;
+        this.heardOf(take, data, true);
+      }
+    } catch (e) {
+      if (!signal.aborted) this.lost(e.status ? e.message : "");
+      return;
+    }
+    this.timer = setTimeout(() => this.open(), pace);
+  }
+
+  heardOf(take, data, asks) {
+    this.heard = performance.now();
+    this.tries = 0;
+    this.told(true, "", asks);
+    return take(data);
   }
 
   // again begins anew after a change that belongs on another sample.
@@ -78,14 +131,15 @@ export class Stream {
   }
 
   close() {
+    this.opened?.abort();
     this.source?.close();
-    this.source = null;
+    this.opened = this.source = null;
   }
 
   // check ends a connection over which nothing comes any more.
   check() {
     const silence = performance.now() - this.heard;
-    if (this.source && silence > Math.max(10_000, 4000 * this.interval)) this.lost("nothing comes from the server");
+    if (this.opened && silence > Math.max(10_000, 4000 * this.interval)) this.lost("nothing comes from the server");
   }
 
   // seen stops listening when nobody has looked for a while.
@@ -96,7 +150,7 @@ export class Stream {
         clearTimeout(this.timer);
         this.close();
       }, patience);
-    } else if (!this.source) {
+    } else if (!this.opened) {
       this.open();
     }
   }
@@ -126,12 +180,11 @@ export class Stream {
     }
   }
 
-  told(up, error = "") {
-    if (up === this.up && error === this.error) return;
+  told(up, error = "", asks = false) {
+    if (up === this.up && error === this.error && asks === this.asks) return;
     if (up !== this.up) this.since = new Date();
-    this.up = up;
-    this.error = error;
-    this.status({ up, since: this.since, error });
+    Object.assign(this, { up, error, asks });
+    this.status({ up, asks, since: this.since, error });
   }
 }
 
@@ -140,14 +193,15 @@ export class Feed {
   constructor(api, { sample, alerts, status }) {
     this.take = sample;
     this.stream = new Stream(api + "/stream", {
-      sample: (s) => this.begin(s),
-      delta: (d) => this.goOn(d),
-      alerts: (a) => alerts(object(a)),
+      sample: [(s) => this.begin(s), api + "/sample"],
+      delta: [(d) => this.goOn(d)],
+      alerts: [(a) => alerts(object(a)), api + "/alerts"],
     }, status);
   }
 
   begin(s) {
     s = whole(s);
+    if (this.latest && s.time === this.latest.time) return true; // asked for again
     this.processes = new Map(s.processes.map((p) => [p.pid, p]));
     return this.give(s);
   }
@@ -169,6 +223,12 @@ export class Feed {
     this.take(s);
     return true;
   }
+}
+
+// state is a status in words.
+export function state({ up, asks, since }) {
+  if (!up) return `no connection since ${clock(since)}, trying again`;
+  return asks ? `every ${pace / 1000} s: too many pages are open` : `live since ${clock(since)}`;
 }
 
 // problem is what is wrong with an answer, in words.

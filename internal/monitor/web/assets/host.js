@@ -4,7 +4,7 @@ import { Live } from "./chart.js";
 import * as columns from "./columns.js";
 import { Details } from "./details.js";
 import { byId, fit, make, mark, say } from "./dom.js";
-import { ask, Feed } from "./feed.js";
+import { ask, Feed, state } from "./feed.js";
 import { clock, plain } from "./format.js";
 import { Graphs } from "./graphs.js";
 import { Past } from "./past.js";
@@ -103,14 +103,12 @@ function problem(words) {
 // withNames is the largest figures of a period, with the time of its record.
 const withNames = (peak, sample) => ({ ...peak, at: sample.at, host: sample.host });
 
-function status({ up, since, error }) {
-  mark(document.body, "data-state", up ? "up" : "down");
-  const state = byId("state");
-  const words = up ? `live since ${clock(since)}` : `no connection since ${clock(since)}, trying again`;
-  say(state, words);
-  mark(state, "title", plain(error, 300) || null);
-  problem(up ? "" : error);
-  if (up) listen();
+function status(s) {
+  mark(document.body, "data-state", s.up ? "up" : "down");
+  say(byId("state"), state(s));
+  mark(byId("state"), "title", plain(s.error, 300) || null);
+  problem(s.up ? "" : s.error);
+  if (s.up) listen();
 }
 
 new Feed(api, {
@@ -139,22 +137,32 @@ function fill() {
 }
 
 let told = false;
-let asked = false;
+let asking = false;
+let again;
 
-// listen asks, once there is a connection, what does not come by itself.
+// listen asks, once there is a connection, what does not come by itself; again after a
+// while, and with the next connection, if there was no answer.
 async function listen() {
-  if (asked) return;
-  asked = true;
-  await past.bounds();
-  times.offer();
-  fill();
+  clearTimeout(again);
+  if (asking) return;
+  asking = true;
+  if (past.unknown) {
+    await past.bounds();
+    times.offer();
+    fill();
+  }
+  let unanswered = past.unknown;
   if (!told) {
     try {
       alerts.take(await ask(api + "/alerts"));
+      told = true;
     } catch (e) {
       if (!told) alerts.unwatched(plain(e.message, 300));
+      unanswered ||= e.status !== 404;
     }
   }
+  asking = false;
+  if (unanswered) again = setTimeout(listen, 5000);
 }
 
 // What follows # says which time is shown, so these do without.

@@ -1,7 +1,7 @@
 // The page of all hosts.
 import { machineColumns, machineMatches, processColumns, processMatches, withHost } from "./columns.js";
 import { byId, choice, fit, make, mark, say } from "./dom.js";
-import { ask, Stream } from "./feed.js";
+import { ask, state as words, Stream } from "./feed.js";
 import { clock, moment, number, percent, plain, size, uptime } from "./format.js";
 import { Table } from "./table.js";
 
@@ -120,9 +120,10 @@ function show(all) {
   say(byId("clock"), clock(new Date()));
 }
 
-const stream = new Stream(api + "/hosts/stream", { hosts: (all) => show(list(all)) }, ({ up, since, error }) => {
+const stream = new Stream(api + "/hosts/stream", { hosts: [(all) => show(list(all)), api + "/hosts"] }, (status) => {
+  const { up, error } = status;
   mark(document.body, "data-state", up ? "up" : "down");
-  say(byId("state"), up ? `live since ${clock(since)}` : `no connection since ${clock(since)}, trying again`);
+  say(byId("state"), words(status));
   say(byId("problem"), plain(error, 500));
   byId("problem").hidden = up || !error;
   if (up) fleet.forEach((f) => f.load());

@@ -10,16 +10,21 @@ const iso = (seconds) => new Date(seconds * 1000).toISOString();
 export class Past {
   constructor(api) {
     this.api = api + "/history";
+    this.unknown = true; // whether history is kept
+    this.tiers = null;
   }
 
-  // bounds are the tiers, or null where no history is kept; then why says it in words.
+  // bounds are the tiers, or null where no history is kept or nobody answers; then why says
+  // it in words.
   async bounds() {
     try {
       const { bounds } = await ask(this.api);
       this.tiers = Array.isArray(bounds) ? bounds : [];
+      this.unknown = false;
       return this.tiers;
     } catch (e) {
       this.why = e.message;
+      this.unknown = e.status !== 404;
       this.tiers = null;
       return null;
     }

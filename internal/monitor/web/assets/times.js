@@ -40,7 +40,7 @@ export class Times {
     byId("unkept").hidden = kept;
     mark(document.body, "data-kept", kept ? "yes" : "no");
     if (kept) this.read();
-    else say(byId("unkept"), plain(this.past.why, 200));
+    else say(byId("unkept"), (this.past.unknown ? "history does not answer, trying again: " : "") + plain(this.past.why, 200));
   }
 
   choose(id) {
