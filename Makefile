@@ -12,10 +12,12 @@ help: ## list the targets
 build: ## build bin/sarn, one static binary
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/sarn ./cmd/sarn
 
-# The packages' tests run two at a time: several measure time, on few cores.
+# The packages' tests run two at a time: several measure time, on few cores. TestAlone... are
+# those that change the machine itself (its clock), while no other runs.
 test: deps build ## run every test; needs root for the network namespaces
 	@go vet ./...
-	@SARN_REQUIRE_NETNS=1 go test -count=1 -p 2 -timeout 20m ./...
+	@SARN_REQUIRE_NETNS=1 go test -count=1 -timeout 5m -run '^TestAlone' ./internal/e2e
+	@SARN_REQUIRE_NETNS=1 go test -count=1 -p 2 -timeout 20m -skip '^TestAlone' ./...
 
 install: build ## put bin/sarn into PREFIX/bin (/usr/local), and its units for systemd beside it
 	@install -D -m 755 bin/sarn $(DESTDIR)$(PREFIX)/bin/sarn

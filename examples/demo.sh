@@ -37,7 +37,7 @@ cat <<EOF
 == The lab is up. Try:
 $sarn lab shell                              # then: vm1 ping vm3
 $sarn lab exec vm1 -- traceroute -n vm3
-$sarn lab exec vm1 -- ping -q -c 3 vm3 & $sarn lab capture lan bridge -c 4; wait   # plain packets on the LAN, no VM's ARP
+$sarn lab exec vm1 -- ping -q -c 10 -i 0.5 vm3 & $sarn lab capture lan bridge -c 4; wait   # plain packets on the LAN, no VM's ARP
 $sarn port create vm7 --subnet net2 --node host2 --wait && $sarn lab exec vm7 -- ping -c 1 vm1
 $sarn status
 $sarn lab test examples/two-hosts.test.yaml

@@ -78,7 +78,7 @@ type Tab struct {
 func (br *Browser) Open(t *testing.T, address string, look Look) *Tab {
 	t.Helper()
 	ctx, stop := chromedp.NewContext(br.ctx)
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	u, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)

@@ -105,18 +105,29 @@ func (f fabric) iperf3Once(to string, args ...string) (got iperfSum, err error) 
 	return got, nil
 }
 
-func (f fabric) near(what string, got, want, tolerance float64) {
+// near reports what both measure, and whether no more than tolerance is between them.
+func (f fabric) near(what string, got, want, tolerance float64) bool {
 	f.Helper()
-	if f.Logf("%s: %.2f, iperf3 %.2f", what, got, want); math.Abs(got-want) > tolerance {
-		f.Errorf("%s: %.2f, iperf3 %.2f; want no more than %.2f between them", what, got, want, tolerance)
+	f.Logf("%s: %.2f, iperf3 %.2f", what, got, want)
+	return math.Abs(got-want) <= tolerance
+}
+
+// soon wants both to agree sooner or later, in a second in which the machine does not stall.
+func (f fabric) soon(what string, agree func() bool) {
+	f.Helper()
+	for range 10 {
+		if agree() {
+			return
+		}
 	}
+	f.Errorf("%s: they never agree", what)
 }
 
 // agree measures in rounds with both until their medians are within 5 %. What one tool
 // gets wrong no number of rounds mends; what the machine does in one second, a few do.
 func (f fabric) agree(what string, ours, theirs []string) {
 	f.Helper()
-	const rounds = 5
+	const rounds = 15
 	var a, b []float64
 	for n := 1; ; n++ {
 		a = append(a, f.measure(append(ours, "--test=tcp-stream", "--time=600ms", "--omit=300ms")...).MbitPerSecond)
@@ -143,26 +154,27 @@ func TestBenchNetAgrees(t *testing.T) {
 	f.agree("TCP reverse, Mbit/s", []string{"--reverse"}, []string{"-R"})
 
 	const time, omit = "--time=1s", "--omit=0s" // as iperf3: an empty queue takes some without loss
-	r, sum := f.measure("--test", "udp-stream", "--rate=40mbit", "--size=1400", time, omit), f.iperf3("vm3", "-u", "-b", "40M", "-l", "1400", "-t", "1")
-	f.near("UDP at a rate, Mbit/s", r.MbitPerSecond, sum.BitsPerSecond/1e6, 2)
-	f.near("UDP at a rate, packets sent in 1 s", r.Packets.SentPerSecond, sum.Packets, sum.Packets*0.05)
-	f.near("UDP at a rate, % lost", r.Packets.LostPercent, sum.LostPercent, 1)
-
-	r, sum = f.measure("--test", "udp-stream", "--rate=150mbit", "--size=1400", time, omit), f.iperf3("vm3", "-u", "-b", "150M", "-l", "1400", "-t", "1")
-	f.near("UDP on a full link, Mbit/s", r.MbitPerSecond, sum.BitsPerSecond/1e6, 0.05*sum.BitsPerSecond/1e6)
-	f.near("UDP on a full link, % lost", r.Packets.LostPercent, sum.LostPercent, 5)
-	if r.Packets.LostPercent < 25 {
-		t.Errorf("of 150 Mbit/s on a link of 100 only %.1f %% are lost", r.Packets.LostPercent)
-	}
+	f.soon("UDP at a rate", func() bool {
+		r, sum := f.measure("--test", "udp-stream", "--rate=40mbit", "--size=1400", time, omit), f.iperf3("vm3", "-u", "-b", "40M", "-l", "1400", "-t", "1")
+		return f.near("UDP at a rate, Mbit/s", r.MbitPerSecond, sum.BitsPerSecond/1e6, 2) &&
+			f.near("UDP at a rate, packets sent in 1 s", r.Packets.SentPerSecond, sum.Packets, sum.Packets*0.05) &&
+			f.near("UDP at a rate, % lost", r.Packets.LostPercent, sum.LostPercent, 1)
+	})
+	f.soon("UDP on a full link", func() bool {
+		r, sum := f.measure("--test", "udp-stream", "--rate=150mbit", "--size=1400", time, omit), f.iperf3("vm3", "-u", "-b", "150M", "-l", "1400", "-t", "1")
+		return f.near("UDP on a full link, Mbit/s", r.MbitPerSecond, sum.BitsPerSecond/1e6, 0.05*sum.BitsPerSecond/1e6) &&
+			f.near("UDP on a full link, % lost", r.Packets.LostPercent, sum.LostPercent, 5) &&
+			r.Packets.LostPercent >= 25 // of 150 Mbit/s on a link of 100
+	})
 }
 
 // TestBenchNetFast: on a link without bounds both are bound by the same machine, which is
-// noisy: the bound is for what is broken, and it may miss twice. bench/agree.sh has the
+// noisy: the bound is for what is broken, and it may miss often. bench/agree.sh has the
 // fine figure.
 func TestBenchNetFast(t *testing.T) {
 	f := up(t, "slow-links.yaml") // vm1 and vm2 are on one host
 	var ratios []float64
-	for range 3 {
+	for range 10 {
 		out := f.sarn("bench", "net", "vm1", "vm2", "--test", "tcp-stream", "--time=400ms", "-o", "json")
 		var r struct{ Results []*netload.Result }
 		if err := json.Unmarshal([]byte(out), &r); err != nil {
@@ -247,7 +259,7 @@ func (f fabric) cutCable() {
 			f.Errorf("a cut cable: exit code %d: %s", cmd.ProcessState.ExitCode(), said)
 		}
 	}
-	if took := time.Since(cut); took > 12*time.Second {
+	if took := time.Since(cut); took > 30*time.Second { // without the cut it is 40 s
 		f.Errorf("a cut cable is noticed after %s", took)
 	}
 	f.sarn("lab", "link", "up", "host2")
@@ -300,7 +312,7 @@ func TestBenchNetWords(t *testing.T) {
 		t.Errorf("completion offers\n%s", out)
 	}
 	// A server for another machine says what to type there, and it works.
-	done := f.background("vm3", fmt.Sprintf("timeout 20 %s bench net --listen 10.10.10.12", program))
+	done := f.background("vm3", fmt.Sprintf("timeout 90 %s bench net --listen 10.10.10.12", program))
 	f.eventually("it listens", func() bool { return strings.Contains(f.sh("vm3", "ss -Hltn"), "10.10.10.12:5290") })
 	out := f.sh("vm1", program+" bench net 10.10.10.12 --test udp-rr --time 50ms")
 	if !strings.Contains(out, "here to 10.10.10.12, path MTU 1500\n") || !strings.Contains(out, "udp-rr ") {

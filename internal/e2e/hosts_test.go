@@ -212,20 +212,25 @@ func TestBrowse(t *testing.T) {
 	term.types("/alpha")
 	term.keys("Enter")
 	term.below("CPU%v", "alpha")
-	term.keys("Escape", "3")
+	// Escape and a letter that come together are another key.
+	term.keys("Escape")
+	term.until("all processes", func(screen string) bool { return !strings.Contains(screen, "filter: alpha") })
+	term.keys("3")
 	term.shows("KIND", "GIVEN")
 	term.keys("?")
 	term.shows("open the host; there q and Esc come back here")
-	term.keys("Escape", "q")
+	term.keys("Escape")
+	term.until("no help", func(screen string) bool { return !strings.Contains(screen, "open the host; there") })
+	term.keys("q")
 	term.until("the shell", func(screen string) bool {
 		return strings.Contains(screen, "rc=0") && !strings.Contains(screen, "3 hosts")
 	})
 
-	out, err := bounded(t, program, "top", "--browse", file, "--once", "-o", "json").CombinedOutput()
-	var list []fleet.Status
-	if err != nil || json.Unmarshal(out, &list) != nil || len(list) != 3 || list[0].State != "up" || list[0].Summary.Host.CPUs == 0 || list[2].State != "down" {
-		t.Errorf("once: %v, %s", err, out)
-	}
+	one.eventually("once it is the same", func() bool {
+		out, err := bounded(t, program, "top", "--browse", file, "--once", "-o", "json").CombinedOutput()
+		var list []fleet.Status
+		return err == nil && json.Unmarshal(out, &list) == nil && len(list) == 3 && list[0].State == "up" && list[0].Summary.Host.CPUs > 0 && list[2].State == "down"
+	})
 }
 
 // TestServeHosts: a monitor that has a file of hosts serves them too.
@@ -317,22 +322,28 @@ func TestBrowseNodes(t *testing.T) {
 	for flags, want := range map[string]string{
 		certificates(dir, "node-host2"): "for its agent", "--tls-ca " + dir + "/ca.crt": "wants a", "": "none of this system's authorities",
 	} {
-		if h := browse(inLab + flags)["host1"]; h.State != "down" || !strings.Contains(h.Error, want) {
-			t.Errorf("with %q host1 is %+v; not %q", flags, h, want)
-		}
+		f.eventually(fmt.Sprintf("with %q it is said of host1: %s", flags, want), func() bool {
+			h := browse(inLab + flags)["host1"]
+			return h.State == "down" && strings.Contains(h.Error, want)
+		})
 	}
 
 	// A controller that is asked over mutual TLS itself, by a context.
 	f.sarn("pki", "issue", "--dir", dir, "--server", "controller", "--address", "192.168.56.101")
 	f.keeps("router", fmt.Sprintf("%[1]s server --data-dir %[2]s/data --listen unix://%[2]s/api.sock --listen 192.168.56.101:7470 %[3]s", program, dir, certificates(dir, "server-controller")))
-	f.eventually("the controller answers", func() bool {
-		return bounded(t, program, "--server", "unix://"+dir+"/api.sock", "node", "create", "host2", "--role", "host", "--address", "192.168.56.104", "--interface", "enp0s8").Run() == nil
-	})
+	controller := func(args ...string) error {
+		return bounded(t, append([]string{program, "--server", "unix://" + dir + "/api.sock", "node"}, args...)...).Run()
+	}
+	f.eventually("the controller answers", func() bool { return controller("list") == nil })
+	if err := controller("create", "host2", "--role", "host", "--address", "192.168.56.104", "--interface", "enp0s8"); err != nil {
+		t.Fatal(err)
+	}
 	inContext := "env XDG_CONFIG_HOME=" + dir + " " + program + " "
 	f.sh("router", inContext+"context create prod --server https://192.168.56.101:7470 "+certificates(dir, "admin-ann")+" && "+inContext+"context use prod")
-	if hosts := browse(inContext); len(hosts) != 1 || hosts["host2"].State != "up" {
-		t.Errorf("with the context's certificates: %+v", hosts)
-	}
+	f.eventually("with the context's certificates host2 is up", func() bool {
+		hosts := browse(inContext)
+		return len(hosts) == 1 && hosts["host2"].State == "up"
+	})
 
 	all := quiet(t, "--lab", f.name, "--nodes")
 	f.eventually("a monitor serves the nodes", func() bool {

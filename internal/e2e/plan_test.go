@@ -20,21 +20,23 @@ func TestAgentsDoWhatIsPlanned(t *testing.T) {
 		args := f.kill(f.pid("agent", node))
 		logs[node] = f.restart(node, append(args, "--log-level", "debug"))
 	}
-	f.eventually("the agents are back", func() bool {
-		return !strings.Contains(f.sarn("status"), "not connected")
-	})
-	for what, flags := range map[string][]string{
-		"a port more": {"-f", f.file(`
+	f.inSync()
+	for _, change := range []struct {
+		what  string
+		flags []string
+	}{
+		{"a port more", []string{"-f", f.file(`
 kind: Port
 name: vm9
 subnet: net1
 node: host2
 address: 10.10.10.99
-`)},
-		"a tap more":    {"-f", f.file("{kind: Port, name: vm8, subnet: net2, node: host1, attach: {type: tap}}")},
-		"a port less":   {"--delete", "port/vm4"},
-		"a subnet more": {"-f", f.file("{kind: Subnet, name: net3, vpc: main, cidr: 10.10.30.0/24, nat: true}")},
+`)}},
+		{"a tap more", []string{"-f", f.file("{kind: Port, name: vm8, subnet: net2, node: host1, attach: {type: tap}}")}},
+		{"a port less", []string{"--delete", "port/vm4"}},
+		{"a subnet more", []string{"-f", f.file("{kind: Subnet, name: net3, vpc: main, cidr: 10.10.30.0/24, nat: true}")}},
 	} {
+		what, flags := change.what, change.flags
 		before := map[string]int{}
 		for node, log := range logs {
 			before[node] = len(f.read(log))

@@ -23,6 +23,8 @@ func TestTop(t *testing.T) {
 	tmux("send-keys", "?")
 	f.eventually("the keys are told", func() bool { return strings.Contains(screen(), "send a signal") })
 	tmux("send-keys", "Escape")
+	// Escape and a letter that come together are another key.
+	f.eventually("the keys are gone", func() bool { return !strings.Contains(screen(), "send a signal") })
 	tmux("send-keys", "q")
 	f.eventually("it has ended and left the screen", func() bool {
 		return strings.Contains(screen(), "ended with 0") && !strings.Contains(screen(), "PID USER")

@@ -81,7 +81,7 @@ func TestPages(t *testing.T) {
 	b.Do(chromedp.Click(chromedp.CSS("#live")))
 	b.Until(`document.body.dataset.time === "now"`)
 
-	b.Expect("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
+	b.Expect("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_CONNECTION_CLOSED", "ERR_SOCKET_NOT_CONNECTED", "ERR_EMPTY_RESPONSE")
 	if err := one.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"sarn/internal/netnstest"
 )
@@ -96,6 +97,12 @@ func TestCapture(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "lan.pcap")
 		lan := startCapture(t, 1, "lan", "-w", file, "icmp[icmptype] == 8")
 		ping()
+		const header, each = 24, 16 + 98
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			if s, err := os.Stat(file); err == nil && s.Size() >= header+2*each {
+				break
+			}
+		}
 		if err := lan.cmd.Process.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}

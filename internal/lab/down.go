@@ -50,11 +50,7 @@ func (l *Lab) takeDown(ctx context.Context) error {
 	if own, err := os.Readlink("/proc/self/ns/net"); err == nil && namespaces[own] {
 		return fmt.Errorf("this shell is inside lab %s; leave it first", l.Name)
 	}
-	ps, err := l.everyProcess(namespaces)
-	if err != nil {
-		return err
-	}
-	if err := stop(ctx, ps); err != nil {
+	if err := l.stopAll(ctx, namespaces); err != nil {
 		return err
 	}
 	if err := unmount(l.dir); err != nil {
@@ -64,6 +60,33 @@ func (l *Lab) takeDown(ctx context.Context) error {
 		return fmt.Errorf("remove lab %s: %w", l.Name, err)
 	}
 	return nil
+}
+
+// stopAll ends the lab's processes, in rounds: one that is about to end may start another.
+func (l *Lab) stopAll(ctx context.Context, namespaces map[string]bool) error {
+	for range 10 {
+		ps, err := l.everyProcess(namespaces)
+		if err != nil {
+			return err
+		}
+		// In the middle of execve(2) a process has no environment to be known by.
+		named, err := l.processes()
+		if err != nil {
+			return err
+		}
+		for _, p := range named {
+			if p.alive() && !slices.ContainsFunc(ps, func(other process) bool { return other.pid == p.pid }) {
+				ps = append(ps, p)
+			}
+		}
+		if len(ps) == 0 {
+			return nil
+		}
+		if err := stop(ctx, ps); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("something keeps starting processes in lab %s", l.Name)
 }
 
 // remove removes the directory, and its mark last: what is left if this is cut short

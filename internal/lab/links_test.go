@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"sarn/internal/kernel"
 	"sarn/internal/lab"
@@ -19,24 +20,56 @@ const slowLinks = "../../examples/slow-links.yaml"
 func TestSlowLinks(t *testing.T) {
 	netnstest.Run(t, func(t *testing.T) {
 		must(t, "lab", "up", slowLinks)
-		contains(t, "test", must(t, "lab", "test", "../../examples/slow-links.test.yaml"), "4/4 as expected")
-		contains(t, "ping-all", must(t, "lab", "ping-all"), "6/6 pairs")
+		tested(t, "../../examples/slow-links.test.yaml", "4/4 as expected")
+		pairs(t, "6/6 pairs")
 		out := must(t, "lab", "link", "list")
 		contains(t, "link list", out, "annex    to-lan      lan       up      20mbit", "host1    eth0        lan       up      100mbit", "host2    eth0        annex     up      -")
 		// Within one host nothing is slow; the far host is reached at the cable's pace,
 		// less than a tenth of which are headers.
-		near, far := throughput(t, "vm1", "vm2"), throughput(t, "vm1", "vm3")
-		back := throughput(t, "vm3", "vm1")
-		t.Logf("Mbit/s: on one host %.0f, over the cable %.1f, and back %.1f", near, far, back)
-		for _, r := range []float64{far, back} {
-			if r/20 < 0.7 || r/20 > 1.0 {
-				t.Errorf("%.1f Mbit/s over a cable of 20", r)
+		// A second in which the machine stalls shows neither.
+		for try := 1; ; try++ {
+			near, far := throughput(t, "vm1", "vm2"), throughput(t, "vm1", "vm3")
+			back := throughput(t, "vm3", "vm1")
+			t.Logf("Mbit/s: on one host %.0f, over the cable %.1f, and back %.1f", near, far, back)
+			if min(far, back) >= 0.7*20 && max(far, back) <= 20 && near >= 5*far {
+				break
+			}
+			if try == 8 {
+				t.Error("that is not a cable of 20 Mbit/s, and none")
+				break
 			}
 		}
-		if near < 5*far {
-			t.Errorf("%.1f Mbit/s without a cable, %.1f with one", near, far)
-		}
 	})
+}
+
+// again runs the program until it says what is wanted: a machine that stalls misses
+// answers, which have a second. It returns the last exit code.
+func again(t *testing.T, want string, args ...string) (said string, code int) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); ; {
+		said, code = sarn(t, "", args...)
+		if strings.Contains(said, want) {
+			return said, code
+		}
+		if time.Now().After(end) {
+			t.Errorf("sarn %s has no %q:\n%s", strings.Join(args, " "), want, said)
+			return said, code
+		}
+	}
+}
+
+// pairs wants ping-all to count so many pairs.
+func pairs(t *testing.T, want string, flags ...string) (said string, code int) {
+	t.Helper()
+	return again(t, want, append([]string{"lab", "ping-all"}, flags...)...)
+}
+
+// tested wants a lab to be as a file says.
+func tested(t *testing.T, file, want string) {
+	t.Helper()
+	if said, code := again(t, want, "lab", "test", file); code != 0 {
+		t.Errorf("lab test %s: exit code %d\n%s", file, code, said)
+	}
 }
 
 // throughput returns what one TCP stream carries, in Mbit/s.
@@ -107,8 +140,7 @@ func TestCablesThatTheKernelCannotHave(t *testing.T) {
 func TestLinksUpAndDown(t *testing.T) {
 	netnstest.Run(t, func(t *testing.T) {
 		must(t, "lab", "up", "--topo", "tree,depth=3,fanout=2")
-		all := must(t, "lab", "ping-all")
-		contains(t, "ping-all", all, "56/56 pairs")
+		pairs(t, "56/56 pairs")
 		must(t, "lab", "link", "down", "host3")
 		carrier := func(node, device string) string {
 			return strings.TrimSpace(must(t, "lab", "exec", node, "cat", "/sys/class/net/"+device+"/carrier"))
@@ -117,11 +149,9 @@ func TestLinksUpAndDown(t *testing.T) {
 			t.Errorf("host3's carrier is %q after its cable was taken out", got)
 		}
 		// Its two VMs reach each other, and nobody else.
-		lost, code := sarn(t, "", "lab", "ping-all")
-		if code != 5 {
+		if _, code := pairs(t, "32/56 pairs"); code != 5 {
 			t.Errorf("ping-all with a cable out: exit code %d", code)
 		}
-		contains(t, "ping-all", lost, "32/56 pairs")
 		out := must(t, "lab", "link", "list", "-o", "json")
 		var links []lab.Link
 		if err := json.Unmarshal([]byte(out), &links); err != nil {
@@ -133,13 +163,12 @@ func TestLinksUpAndDown(t *testing.T) {
 			}
 		}
 		must(t, "lab", "link", "up", "host3", "eth0")
-		contains(t, "ping-all", must(t, "lab", "ping-all"), "56/56 pairs")
+		pairs(t, "56/56 pairs")
 		// A switch can be cut off whole.
 		must(t, "lab", "link", "down", "switch3")
-		out, _ = sarn(t, "", "lab", "ping-all")
-		contains(t, "ping-all", out, "16/56 pairs")
+		pairs(t, "16/56 pairs")
 		must(t, "lab", "link", "up", "switch3")
-		contains(t, "ping-all", must(t, "lab", "ping-all"), "56/56 pairs")
+		pairs(t, "56/56 pairs")
 		// Its own end is the machine's business, and its cable is whole all the same.
 		must(t, "lab", "exec", "host1", "ip", "link", "set", "eth0", "down")
 		contains(t, "link list", must(t, "lab", "link", "list"), "host1     eth0         switch2   no carrier")

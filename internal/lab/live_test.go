@@ -166,8 +166,8 @@ func TestUpAndDown(t *testing.T) {
 		t.Logf("up after %s", time.Since(began))
 
 		contains(t, "list", must(t, "lab", "list"), "two-hosts", "ok")
-		contains(t, "ping-all", must(t, "lab", "ping-all"), "36/36 pairs, 0% lost")
-		contains(t, "test", must(t, "lab", "test", "../../examples/two-hosts.test.yaml"), "as expected")
+		pairs(t, "36/36 pairs, 0% lost")
+		tested(t, "../../examples/two-hosts.test.yaml", "19/19 as expected")
 		contains(t, "port list", must(t, "port", "list"), "vm6")
 
 		out, code := sarn(t, "", "lab", "up", "../../examples/two-hosts.yaml")
@@ -202,17 +202,17 @@ expect:
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		out, code := sarn(t, "", "lab", "test", file)
+		out, code := again(t, "2/9 as expected", "lab", "test", file)
 		if code != 5 || strings.Count(out, "MISS") != 7 || strings.Count(out, "it arrives, and nobody listens there") != 3 {
 			t.Errorf("exit code %d, want 5, and seven misses:\n%s", code, out)
 		}
-		contains(t, "the table", out, "via host1, router, host2", "2/9 as expected")
+		contains(t, "the table", out, "via host1, router, host2")
 		out, code = sarn(t, "", "lab", "exec", "host2", "ip", "link", "set", "br_net2", "down")
 		if code != 0 {
 			t.Fatal(out)
 		}
 		// The agent heals it: nothing is lost once it has.
-		deadline := time.Now().Add(5 * time.Second)
+		deadline := time.Now().Add(time.Minute)
 		for {
 			if out, code = sarn(t, "", "lab", "ping-all"); code == 0 || time.Now().After(deadline) {
 				break
@@ -264,7 +264,7 @@ func TestExecAndShell(t *testing.T) {
 		// A port that comes later is there too.
 		must(t, "port", "create", "late", "--subnet", "net1", "--node", "host1", "--wait")
 		contains(t, "ping the late one", must(t, "lab", "exec", "vm1", "ping", "-c1", "-W30", "late"), "0% packet loss")
-		contains(t, "ping-all", must(t, "lab", "ping-all"), "6/6 pairs")
+		pairs(t, "6/6 pairs")
 	})
 }
 
@@ -286,8 +286,8 @@ func TestLabsSideBySide(t *testing.T) {
 			t.Errorf("which lab is not clear: exit code %d\n%s", code, out)
 		}
 		must(t, "port", "delete", "vm2", "--wait", "--lab", "second")
-		contains(t, "the first", must(t, "lab", "ping-all", "--lab", "one-host"), "2/2 pairs")
-		contains(t, "the second", must(t, "lab", "ping-all", "--lab", "second"), "0/0 pairs")
+		pairs(t, "2/2 pairs", "--lab", "one-host")
+		pairs(t, "0/0 pairs", "--lab", "second")
 		must(t, "lab", "down", "one-host")
 		contains(t, "status of the second", must(t, "status"), "host1")
 		must(t, "lab", "down", "--all")
@@ -324,7 +324,7 @@ func TestProbesInProcess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := one.PingAll(t.Context(), d, lab.PingOptions{Count: 3, Wait: time.Second, Nodes: true})
+		m, err := one.PingAll(t.Context(), d, lab.PingOptions{Count: 3, Wait: 30 * time.Second, Nodes: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -340,7 +340,7 @@ func TestProbesInProcess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		verdicts, err := one.Test(t.Context(), d, all, time.Second)
+		verdicts, err := one.Test(t.Context(), d, all, 5*time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -376,8 +376,10 @@ func kill(t *testing.T, name, process string) {
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10_000); n != 1 {
-		t.Fatalf("%s is still there: %v", process, err)
+	for n := 0; n != 1; {
+		if n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 60_000); n == 0 || err != nil && !errors.Is(err, unix.EINTR) {
+			t.Fatalf("%s is still there: %v", process, err)
+		}
 	}
 }
 
@@ -387,17 +389,15 @@ func TestCrashedLab(t *testing.T) {
 		kill(t, "one-host", "agent-host1")
 		contains(t, "list", must(t, "lab", "list"), "degraded: agent-host1 died")
 		must(t, "port", "create", "late", "--subnet", "net1", "--node", "host1")
-		out, code := sarn(t, "", "lab", "ping-all")
-		if code != 5 {
+		if _, code := pairs(t, "2/6 pairs"); code != 5 {
 			t.Errorf("ping-all without an agent: exit code %d", code)
 		}
-		contains(t, "ping-all", out, "2/6 pairs")
 		// What cannot be tried is not what is kept out.
 		file := filepath.Join(t.TempDir(), "late.yaml")
 		if err := os.WriteFile(file, []byte("kind: LabTest\nexpect: [{from: late, to: vm1, allow: false}]\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if out, code = sarn(t, "", "lab", "test", file); code != 5 {
+		if out, code := sarn(t, "", "lab", "test", file); code != 5 {
 			t.Errorf("test without an agent: exit code %d\n%s", code, out)
 		}
 		kill(t, "one-host", "server")
@@ -449,11 +449,19 @@ func TestFailedUp(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "server ended by itself") || !strings.Contains(err.Error(), "out of cheese") {
 			t.Errorf("a server that fails: %v", err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-		defer cancel()
-		if err = up(ctx, script("echo waiting >&2; exec sleep 1000")); !errors.Is(err, context.DeadlineExceeded) {
+		ctx, cancel := context.WithCancel(t.Context())
+		waiting := filepath.Join(t.TempDir(), "waiting")
+		go func() {
+			for ; ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
+				if _, err := os.Stat(waiting); err == nil {
+					cancel()
+				}
+			}
+		}()
+		if err = up(ctx, script("touch "+waiting+"; exec sleep 1000")); !errors.Is(err, context.Canceled) {
 			t.Errorf("a server that hangs, and then Ctrl-C: %v", err)
 		}
+		cancel()
 		sarnAgents := fmt.Sprintf("test $1 = agent && { echo no agent >&2; exit 1; }; exec %s \"$@\"", os.Args[0])
 		bad := *p
 		bad.Intent.Subnets = []*intent.Subnet{{Header: intent.Header{Name: "net1"}, VPC: "nowhere", CIDR: intent.MustCIDR("10.10.10.0/24")}}

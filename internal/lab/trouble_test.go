@@ -85,7 +85,7 @@ func TestOneNameTwoProcesses(t *testing.T) {
 		if good != 1 {
 			t.Errorf("%d of four are up", good)
 		}
-		contains(t, "ping-all", must(t, "lab", "ping-all"), "2/2 pairs")
+		pairs(t, "2/2 pairs")
 		must(t, "lab", "down")
 		if left := remains(t); left != "" {
 			t.Errorf("down leaves\n%s", left)
@@ -149,7 +149,7 @@ func TestRunDirBehindSymlink(t *testing.T) {
 			t.Fatal(err)
 		}
 		must(t, "lab", "up", oneHost)
-		contains(t, "ping-all", must(t, "lab", "ping-all"), "2/2 pairs")
+		pairs(t, "2/2 pairs")
 		must(t, "lab", "down")
 		mounts, err := os.ReadFile("/proc/self/mounts")
 		if err != nil || bytes.Contains(mounts, []byte(real)) {
@@ -178,7 +178,7 @@ func TestServerEnded(t *testing.T) {
 		if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 			if _, err := os.Stat(dir + "/api.sock"); os.IsNotExist(err) {
 				break
 			}
@@ -232,7 +232,7 @@ func TestForeignDirectory(t *testing.T) {
 		if err := os.Rename(runDir+"/aside", runDir+"/labs/one-host/lab.yaml"); err != nil {
 			t.Fatal(err)
 		}
-		contains(t, "ping-all", must(t, "lab", "ping-all"), "2/2 pairs")
+		pairs(t, "2/2 pairs")
 		must(t, "lab", "down")
 		if text, err := os.ReadFile(file); err != nil || string(text) != "years of work" {
 			t.Errorf("what is not Sarn's: %q, %v", text, err)
