@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -46,20 +48,26 @@ func TestReport(t *testing.T) {
 // What a program writes is counted by refreshes, and its first list of processes is seen
 // through the sequences between the letters.
 func TestTerminal(t *testing.T) {
-	m, err := start([]string{"sh", "-c", `stty size; printf '\033[1mP\033[0mID USER'; sleep 0.5; printf more; sleep 100`}, nil)
+	again := filepath.Join(t.TempDir(), "again")
+	const script = `size=$(stty size); printf '%s \033[1mP\033[0mID USER' "$size"; until [ -e "$1" ]; do sleep 0.05; done; printf more; sleep 100`
+	m, err := start([]string{"sh", "-c", script, "sh", again}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.end()
 	select {
 	case <-m.ready:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("no processes are seen in %q", m.said())
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	time.Sleep(2 * quiet) // so long is nothing written
+	if err := os.WriteFile(again, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		sent, refreshes := m.counts()
 		if refreshes == 2 {
-			if want := int64(len("50 200\r\n\x1b[1mP\x1b[0mID USERmore")); sent != want {
+			if want := int64(len("50 200 \x1b[1mP\x1b[0mID USERmore")); sent != want {
 				t.Errorf("%d bytes were counted, %d were sent", sent, want)
 			}
 			return

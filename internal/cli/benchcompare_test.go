@@ -19,10 +19,11 @@ import (
 	"time"
 
 	"sarn/internal/bench/compare"
+	"sarn/internal/timetest"
 )
 
 // twoServers are one that answers at once and one that takes its time.
-func twoServers(t *testing.T) (fast, slow string) {
+func twoServers(t testing.TB) (fast, slow string) {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/fast", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") })
@@ -40,50 +41,57 @@ func compareArgs(more ...string) []string {
 }
 
 func TestCompareURLs(t *testing.T) {
-	fast, slow := twoServers(t)
-	dir := t.TempDir()
-	chart, page := filepath.Join(dir, "chart.svg"), filepath.Join(dir, "report.html")
-	code, out, errs := run(t, nil, compareArgs(slow, fast, "--rounds", "8", "--chart", chart, "--report", page, "-o", "json")...)
-	if code != exitOK {
-		t.Fatalf("exit code %d: %s", code, errs)
-	}
-	for _, want := range []string{"round 8 of 8: ", "wrote " + chart, "wrote " + page} {
-		if !strings.Contains(errs, want) {
-			t.Errorf("standard error lacks %q: %s", want, errs)
+	timetest.Try(t, func(t *timetest.T) {
+		fast, slow := twoServers(t)
+		dir := t.TempDir()
+		chart, page := filepath.Join(dir, "chart.svg"), filepath.Join(dir, "report.html")
+		code, out, errs := run(t, nil, compareArgs(slow, fast, "--rounds", "8", "--chart", chart, "--report", page, "-o", "json")...)
+		if code != exitOK {
+			t.Fatalf("exit code %d: %s", code, errs)
 		}
-	}
-	var r compare.Result
-	if err := json.Unmarshal([]byte(out), &r); err != nil {
-		t.Fatal(err)
-	}
-	if r.Config.Seed != 5 || len(r.Order) != 8 || len(r.Servers) != 2 || r.Servers[0].Name != fast || r.Servers[0].Requests != 160 {
-		t.Errorf("%s", out)
-	}
-	if p := r.Pairs[0]; p.Verdict != compare.Differ && p.Verdict != compare.AtLeast || p.Faster != fast || p.Ratio.Low < 1 {
-		t.Errorf("%+v", p)
-	}
-	svg, _ := os.ReadFile(chart)
-	html, _ := os.ReadFile(page)
-	if !bytes.Contains(svg, []byte("Time per request (mean), ms")) || !bytes.Contains(html, []byte("<!DOCTYPE html>")) {
-		t.Errorf("the chart is %.80q, the report %.80q", svg, html)
-	}
+		for _, want := range []string{"round 8 of 8: ", "wrote " + chart, "wrote " + page} {
+			if !strings.Contains(errs, want) {
+				t.Errorf("standard error lacks %q: %s", want, errs)
+			}
+		}
+		var r compare.Result
+		if err := json.Unmarshal([]byte(out), &r); err != nil {
+			t.Fatal(err)
+		}
+		if r.Config.Seed != 5 || len(r.Order) != 8 || len(r.Servers) != 2 || r.Servers[0].Name != fast || r.Servers[0].Requests != 160 {
+			t.Errorf("%s", out)
+		}
+		if p := r.Pairs[0]; p.Verdict != compare.Differ && p.Verdict != compare.AtLeast || p.Faster != fast || p.Ratio.Low < 1 {
+			t.Slow("%+v", p)
+		}
+		svg, _ := os.ReadFile(chart)
+		html, _ := os.ReadFile(page)
+		if !bytes.Contains(svg, []byte("Time per request (mean), ms")) || !bytes.Contains(html, []byte("<!DOCTYPE html>")) {
+			t.Errorf("the chart is %.80q, the report %.80q", svg, html)
+		}
+	})
 }
 
 func TestCompareTable(t *testing.T) {
-	fast, slow := twoServers(t)
-	code, out, errs := run(t, nil, compareArgs(slow, fast)...)
-	if code != exitOK {
-		t.Fatalf("exit code %d: %s", code, errs)
-	}
-	lines := strings.Split(out, "\n")
-	if !strings.HasPrefix(lines[0], "SERVER") || !strings.HasPrefix(lines[1], fast) || !strings.HasPrefix(lines[2], slow) {
-		t.Errorf("the fastest is not first: %s", out)
-	}
-	for _, want := range []string{fast + " is ", "as fast as " + slow, "GET, 2 at a time, a connection for each request, 20 requests a round", "3 of 3 rounds, seed 5"} {
-		if !strings.Contains(out, want) {
-			t.Errorf("the table lacks %q: %s", want, out)
+	timetest.Try(t, func(t *timetest.T) {
+		fast, slow := twoServers(t)
+		code, out, errs := run(t, nil, compareArgs(slow, fast)...)
+		if code != exitOK {
+			t.Fatalf("exit code %d: %s", code, errs)
 		}
-	}
+		lines := strings.Split(out, "\n")
+		if !strings.HasPrefix(lines[0], "SERVER") || len(lines) < 3 {
+			t.Fatalf("no table: %s", out)
+		}
+		if !strings.HasPrefix(lines[1], fast) || !strings.HasPrefix(lines[2], slow) || !strings.Contains(out, fast+" is ") || !strings.Contains(out, "as fast as "+slow) {
+			t.Slow("the fastest is not first: %s", out)
+		}
+		for _, want := range []string{"GET, 2 at a time, a connection for each request, 20 requests a round", "3 of 3 rounds, seed 5"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("the table lacks %q: %s", want, out)
+			}
+		}
+	})
 }
 
 // Servers whose certificate nobody has signed that this machine trusts.

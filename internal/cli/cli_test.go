@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -19,7 +20,7 @@ import (
 
 // run runs the program as from a shell with the environment, and returns its exit
 // code and what it printed.
-func run(t *testing.T, env map[string]string, args ...string) (code int, stdout, stderr string) {
+func run(t testing.TB, env map[string]string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
 	code = Run(t.Context(), args, State{
@@ -206,6 +207,32 @@ func TestNoAnswerIsUnreachable(t *testing.T) {
 				t.Errorf("sarn %s: code %d, %q; want %d and %q", strings.Join(args, " "), code, errs, exitUnreachable, want)
 			}
 		}
+	}
+}
+
+// A wait says for whom, once in the same words.
+func TestWaitSaysForWhom(t *testing.T) {
+	late := &api.NodeStatus{Node: "host2", Role: "host", Connected: true, Wanted: 7, Error: "no nft"}
+	said := 0
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if said++; said == 4 {
+			interrupt()
+			<-r.Context().Done()
+			return
+		}
+		late.Error = []string{"", "no nft", "no nft", "no ip"}[said]
+		w.WriteHeader(http.StatusGatewayTimeout)
+		json.NewEncoder(w).Encode(map[string]any{"detail": "late", "statuses": []*api.NodeStatus{late}})
+	}))
+	defer s.Close()
+	var errs bytes.Buffer
+	code := Run(ctx, []string{"status", "--wait", "--server", s.URL}, State{
+		Out: io.Discard, Err: &errs, Getenv: func(string) string { return "" },
+	})
+	if want := "waiting: host2 failed at revision 7: no nft\nwaiting: host2 failed at revision 7: no ip\ninterrupted\n"; code != exitInterrupted || errs.String() != want {
+		t.Errorf("code %d, %q; want %q", code, errs.String(), want)
 	}
 }
 

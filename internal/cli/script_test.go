@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,6 +46,7 @@ func (l leakFree) Run() int {
 
 // Scripts run sarn against a real controller and nodes that do nothing but report.
 func TestScripts(t *testing.T) {
+	var scripts atomic.Int64
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -52,11 +54,12 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("SARN_RUN_DIR", e.WorkDir+"/run")
 			e.Setenv("XDG_CONFIG_HOME", e.WorkDir+"/config")
-			port, err := freePort()
-			if err != nil {
-				return err
-			}
-			e.Setenv("FREE", port)
+			// Nobody listens there, and nobody else takes it meanwhile: all of 127.0.0.0/8
+			// is this machine.
+			pid := os.Getpid()
+			host := fmt.Sprintf("127.%d.%d.%d", 1+pid>>16, pid>>8&0xff, pid&0xff)
+			e.Setenv("FREE_HOST", host)
+			e.Setenv("FREE", fmt.Sprintf("%s:%d", host, 10_000+scripts.Add(1)))
 			return os.MkdirAll(e.WorkDir+"/run", 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -66,16 +69,6 @@ func TestScripts(t *testing.T) {
 			"mode":       mode,
 		},
 	})
-}
-
-// freePort returns a TCP address that nobody listens at.
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 // startController runs `sarn server` with the arguments, at the default socket, and
@@ -104,6 +97,7 @@ func startController(t *testing.T, ts *testscript.TestScript, args []string) {
 		}
 	})
 	word := make([]byte, 64)
+	ts.Check(sock.SetReadDeadline(time.Now().Add(2 * time.Minute)))
 	n, err := sock.Read(word)
 	if err != nil || string(word[:n]) != "READY=1" {
 		ts.Fatalf("sarn server is not ready: %q, %v", word[:n], err)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -73,6 +74,7 @@ func TestStopIsNoErrorAndTheServiceManagerHears(t *testing.T) {
 	defer sock.Close()
 	hear := func() string {
 		b := make([]byte, 64)
+		_ = sock.SetReadDeadline(time.Now().Add(time.Minute))
 		n, err := sock.Read(b)
 		if err != nil {
 			t.Fatal(err)

@@ -11,7 +11,11 @@ import (
 // GiveBack lets go of the program's code and constants in memory. What is still needed
 // comes back from the file, page by page; what only the start needed, some 15 MiB, is no
 // longer this process's.
-func GiveBack() {
+func GiveBack() { advise(unix.MADV_DONTNEED) }
+
+// advise tells the kernel how the program's code and constants are to be used. It is of
+// no consequence if the kernel does not.
+func advise(how uintptr) {
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return
@@ -35,7 +39,6 @@ func GiveBack() {
 		if err != nil {
 			continue
 		}
-		// It is of no consequence if the kernel does not.
-		_, _, _ = unix.Syscall(unix.SYS_MADVISE, uintptr(begin), uintptr(end-begin), unix.MADV_DONTNEED)
+		_, _, _ = unix.Syscall(unix.SYS_MADVISE, uintptr(begin), uintptr(end-begin), how)
 	}
 }

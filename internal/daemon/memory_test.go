@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // What the start has read of the program goes, and the program goes on.
@@ -22,9 +24,12 @@ func TestGiveBack(t *testing.T) {
 		t.Fatal("the kernel does not tell RssFile")
 		return 0
 	}
+	advise(unix.MADV_POPULATE_READ) // as a start that reads all of it
 	before := program()
 	GiveBack()
-	if after := program(); after > before*3/4 {
+	after := program()
+	t.Logf("before %d KiB, after %d", before, after)
+	if after > before*3/4 {
 		t.Errorf("%d KiB of the program were in memory before, %d are after", before, after)
 	}
 	if fmt.Sprint(1+1) != "2" {

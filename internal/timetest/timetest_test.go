@@ -15,7 +15,11 @@ func TestTry(t *testing.T) {
 	var waits []time.Duration
 	cleaned := 0
 	timetest.Try(t, func(t *timetest.T) {
-		t.Cleanup(func() { cleaned++ })
+		t.Cleanup(func() {
+			if t.Context().Err() != nil {
+				cleaned++
+			}
+		})
 		waits = append(waits, t.Patience(time.Second))
 		switch len(waits) {
 		case 1:

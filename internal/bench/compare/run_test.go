@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -23,7 +24,11 @@ import (
 	"go.uber.org/goleak"
 
 	"sarn/internal/bench/load"
+	"sarn/internal/timetest"
 )
+
+// servers counts the servers that tests have started.
+var servers atomic.Int64
 
 // The test binary is a server too, if its first argument is `serve`.
 func TestMain(m *testing.M) {
@@ -59,7 +64,7 @@ func serve(address string, words []string) error {
 		fmt.Fprintf(w, "cpus %s, greeting %s", cpus, os.Getenv("GREETING"))
 	})
 	mux.HandleFunc("/burn", func(w http.ResponseWriter, _ *http.Request) {
-		for end := time.Now().Add(100 * time.Millisecond); time.Now().Before(end); {
+		for end := ownTime() + 100*time.Millisecond; ownTime() < end; {
 		}
 	})
 	if slices.Contains(words, "stubborn") {
@@ -84,15 +89,19 @@ func serve(address string, words []string) error {
 	return http.Serve(l, mux)
 }
 
-// ours is a server that this test starts, at a free port.
-func ours(t *testing.T, name string, words ...string) ServerConfig {
+// ownTime is how much time this process has used on CPUs.
+func ownTime() time.Duration {
+	var used syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &used)
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+// ours is a server that this test starts, at an address that nobody else takes meanwhile:
+// all of 127.0.0.0/8 is this machine.
+func ours(t testing.TB, name string, words ...string) ServerConfig {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	address := l.Addr().String()
+	pid := os.Getpid()
+	address := fmt.Sprintf("127.%d.%d.%d:%d", 1+pid>>16, pid>>8&0xff, pid&0xff, 10_000+servers.Add(1))
 	return ServerConfig{Name: name, URL: "http://" + address + "/", Command: append([]string{os.Args[0], "serve", address}, words...)}
 }
 
@@ -129,7 +138,7 @@ func config(servers ...ServerConfig) Config {
 	return Config{Servers: servers, Rounds: 3, Warmup: new(Duration), Seed: 1}
 }
 
-func start1(t *testing.T, c Config, d Deps) (*Result, error) {
+func start1(t testing.TB, c Config, d Deps) (*Result, error) {
 	t.Helper()
 	if d.Measure == nil {
 		d.Measure = counted(nil)
@@ -231,34 +240,36 @@ func TestAServerThatEndsEarly(t *testing.T) {
 }
 
 func TestAServerThatDies(t *testing.T) {
-	a, b := ours(t, "a"), ours(t, "b")
-	conf := config(a, b)
-	conf.Rounds = 4
-	measure := counted(nil)
-	r, err := start1(t, conf, Deps{
-		Measure: func(ctx context.Context, c load.Config) (*load.Result, error) { return measure(ctx, c) },
-		Progress: func(p Progress) {
-			if p.Phase == Measuring && p.Round == 3 && p.Place == 1 {
-				_, _ = http.Get(b.URL + "die")
-			}
-		},
+	timetest.Try(t, func(t *timetest.T) {
+		a, b := ours(t, "a"), ours(t, "b")
+		conf := config(a, b)
+		conf.Rounds = 4
+		measure := counted(nil)
+		r, err := start1(t, conf, Deps{
+			Measure: func(ctx context.Context, c load.Config) (*load.Result, error) { return measure(ctx, c) },
+			Progress: func(p Progress) {
+				if p.Phase == Measuring && p.Round == 3 && p.Place == 1 {
+					_, _ = http.Get(b.URL + "die")
+				}
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, last := r.Servers[0], r.Servers[1]
+		if first.Name != "a" {
+			first, last = last, first
+		}
+		if len(first.Rounds) != 4 || len(last.Rounds) != 2 {
+			t.Errorf("rounds of a: %d, of b: %d", len(first.Rounds), len(last.Rounds))
+		}
+		if !strings.HasPrefix(last.Failure, "in round 3 it ended (exit status 7):\n  these are my last words") {
+			t.Errorf("%q", last.Failure)
+		}
+		if p := r.Pair("a", "b"); p.Verdict != TooFew || p.Rounds != 2 {
+			t.Errorf("%+v", p)
+		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	first, last := r.Servers[0], r.Servers[1]
-	if first.Name != "a" {
-		first, last = last, first
-	}
-	if len(first.Rounds) != 4 || len(last.Rounds) != 2 {
-		t.Errorf("rounds of a: %d, of b: %d", len(first.Rounds), len(last.Rounds))
-	}
-	if !strings.HasPrefix(last.Failure, "in round 3 it ended (exit status 7):\n  these are my last words") {
-		t.Errorf("%q", last.Failure)
-	}
-	if p := r.Pair("a", "b"); p.Verdict != TooFew || p.Rounds != 2 {
-		t.Errorf("%+v", p)
-	}
 }
 
 func TestADeadServerIsNotWaitedFor(t *testing.T) {
@@ -341,12 +352,14 @@ func TestFirstAnswers(t *testing.T) {
 }
 
 func TestAServerThatIsNotThere(t *testing.T) {
-	a := ours(t, "a")
-	a.Command, a.Ready.Timeout = nil, Duration(50*time.Millisecond)
-	_, err := start1(t, config(a), Deps{})
-	if err == nil || !strings.Contains(err.Error(), "a does not answer at "+a.URL+" within 50ms: ") || !strings.Contains(err.Error(), "connection refused") {
-		t.Errorf("%v", err)
-	}
+	timetest.Try(t, func(t *timetest.T) {
+		a := ours(t, "a")
+		a.Command, a.Ready.Timeout = nil, Duration(t.Patience(50*time.Millisecond))
+		_, err := start1(t, config(a), Deps{})
+		if err == nil || !strings.Contains(err.Error(), "a does not answer at "+a.URL+" within "+a.Ready.Timeout.String()+": ") || !strings.Contains(err.Error(), "connection refused") {
+			t.Errorf("%v", err)
+		}
+	})
 }
 
 func TestPrepareThatFails(t *testing.T) {

@@ -9,12 +9,15 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"sarn/internal/timetest"
 )
 
 // TestHTTP2Faults are those that only HTTP/2 has.
@@ -37,19 +40,21 @@ func TestHTTP2Faults(t *testing.T) {
 	s.EnableHTTP2 = true
 	s.StartTLS()
 	defer s.Close()
-	ask := func(path string) *Result {
+	ask := func(path string, timeout time.Duration) *Result {
 		return run(t, s.URL+path, func(c *Config) {
-			c.HTTP2, c.Requests, c.Timeout = true, 2, 300*time.Millisecond
+			c.HTTP2, c.Requests, c.Timeout = true, 2, timeout
 			c.TLS = &tls.Config{InsecureSkipVerify: true}
 		})
 	}
-	if r := ask("/abort"); r.Failed != 2 || r.Failures[0].Kind != Stream || r.Failures[0].Words != "HTTP/2: the server ended the stream: INTERNAL_ERROR" {
+	if r := ask("/abort", time.Minute); r.Failed != 2 || r.Failures[0].Kind != Stream || r.Failures[0].Words != "HTTP/2: the server ended the stream: INTERNAL_ERROR" {
 		t.Errorf("abort: %+v", r.Failures)
 	}
-	if r := ask("/hang"); r.Failed != 2 || r.Failures[0].Kind != Timeout || r.Failures[0].Words != "no answer in time" {
-		t.Errorf("hang: %+v", r.Failures)
-	}
-	if r := ask("/hints"); r.Requests != 2 || r.Interim != 2 {
+	timetest.Try(t, func(t *timetest.T) {
+		if r := ask("/hang", t.Patience(300*time.Millisecond)); r.Failed != 2 || r.Failures[0].Kind != Timeout || r.Failures[0].Words != "no answer in time" {
+			t.Errorf("hang: %+v", r.Failures)
+		}
+	})
+	if r := ask("/hints", time.Minute); r.Requests != 2 || r.Interim != 2 {
 		t.Errorf("hints: %d answered, %d interim, %+v", r.Requests, r.Interim, r.Failures)
 	}
 }
@@ -57,17 +62,20 @@ func TestHTTP2Faults(t *testing.T) {
 // TestHTTP2OutlivesATimeout has connections live longer than one request may take.
 func TestHTTP2OutlivesATimeout(t *testing.T) {
 	t.Parallel()
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	s.EnableHTTP2 = true
-	s.StartTLS()
-	defer s.Close()
-	r := run(t, s.URL, func(c *Config) {
-		c.HTTP2, c.Concurrency, c.Duration, c.Timeout = true, 2, time.Second, 300*time.Millisecond
-		c.TLS = &tls.Config{InsecureSkipVerify: true}
+	timetest.Try(t, func(t *timetest.T) {
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+		s.EnableHTTP2 = true
+		s.StartTLS()
+		defer s.Close()
+		r := run(t, s.URL, func(c *Config) {
+			timeout := t.Patience(300 * time.Millisecond)
+			c.HTTP2, c.Concurrency, c.Duration, c.Timeout = true, 2, 3*timeout, timeout
+			c.TLS = &tls.Config{InsecureSkipVerify: true}
+		})
+		if r.Failed != 0 || r.Connections != 2 || r.Resent != 0 {
+			t.Errorf("%d connections, %d resent, failed: %+v", r.Connections, r.Resent, r.Failures)
+		}
 	})
-	if r.Failed != 0 || r.Connections != 2 || r.Resent != 0 {
-		t.Errorf("%d connections, %d resent, failed: %+v", r.Connections, r.Resent, r.Failures)
-	}
 }
 
 // frames speaks HTTP/2 without TLS, and has a function answer each request.
@@ -139,59 +147,66 @@ func TestHTTP2OddServers(t *testing.T) {
 
 // TestHTTP2ConnectionsAreClosed has requests given up by the test, and none left behind.
 func TestHTTP2ConnectionsAreClosed(t *testing.T) {
-	closed := make(chan struct{})
-	address := speak(t, func(c net.Conn) {
-		defer close(closed)
-		io.Copy(io.Discard, c)
+	timetest.Try(t, func(t *timetest.T) {
+		closed := make(chan struct{})
+		address := speak(t, func(c net.Conn) {
+			defer close(closed)
+			io.Copy(io.Discard, c)
+		})
+		r := run(t, address, func(c *Config) { c.HTTP2, c.Requests, c.Timeout = true, 1, t.Patience(200*time.Millisecond) })
+		select {
+		case <-closed:
+		case <-time.After(time.Minute):
+			t.Error("the connection is still there")
+		}
+		if r.Failed != 1 || r.BytesSent == 0 {
+			t.Errorf("%d failed, %d bytes sent", r.Failed, r.BytesSent)
+		}
 	})
-	r := run(t, address, func(c *Config) { c.HTTP2, c.Requests, c.Timeout = true, 1, 200*time.Millisecond })
-	select {
-	case <-closed:
-	case <-time.After(5 * time.Second):
-		t.Error("the connection is still there")
-	}
-	if r.Failed != 1 || r.BytesSent == 0 {
-		t.Errorf("%d failed, %d bytes sent", r.Failed, r.BytesSent)
-	}
 }
 
 // TestHTTP2SilentReconnect has a server that takes a second connection and then does not
 // agree on TLS; the third one is fine.
 func TestHTTP2SilentReconnect(t *testing.T) {
 	t.Parallel()
-	fine := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	fine.EnableHTTP2 = true
-	fine.StartTLS()
-	defer fine.Close()
-	conns := make(chan int, 100)
-	for i := range 100 {
-		conns <- i
-	}
-	address := speak(t, func(c net.Conn) {
-		n := <-conns
-		if n == 1 {
-			io.Copy(io.Discard, c)
-			return
+	timetest.Try(t, func(t *timetest.T) {
+		served := make(chan struct{})
+		answer := sync.OnceFunc(func() { close(served) })
+		fine := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { answer() }))
+		fine.EnableHTTP2 = true
+		fine.StartTLS()
+		defer fine.Close()
+		conns := make(chan int, 100)
+		for i := range 100 {
+			conns <- i
 		}
-		to, err := net.Dial("tcp", fine.Listener.Addr().String())
-		if err != nil {
-			return
+		address := speak(t, func(c net.Conn) {
+			n := <-conns
+			if n == 1 {
+				io.Copy(io.Discard, c)
+				return
+			}
+			to, err := net.Dial("tcp", fine.Listener.Addr().String())
+			if err != nil {
+				return
+			}
+			defer to.Close()
+			if n == 0 { // it breaks off once it is in use
+				go func() { <-served; c.Close(); to.Close() }()
+			}
+			go func() { io.Copy(to, c); to.Close() }()
+			io.Copy(c, to)
+		})
+		r := run(t, strings.Replace(address, "http:", "https:", 1), func(c *Config) {
+			timeout := t.Patience(300 * time.Millisecond)
+			c.HTTP2, c.Duration, c.Timeout = true, 5*timeout, timeout
+			c.TLS = &tls.Config{InsecureSkipVerify: true}
+		})
+		last := r.Timeline[len(r.Timeline)-1]
+		if r.Failed == 0 || last.Requests == 0 {
+			t.Errorf("%d answered, last of all %+v: %+v", r.Requests, last, r.Failures)
 		}
-		defer to.Close()
-		if n == 0 { // it breaks off after a while
-			go func() { time.Sleep(100 * time.Millisecond); c.Close(); to.Close() }()
-		}
-		go func() { io.Copy(to, c); to.Close() }()
-		io.Copy(c, to)
 	})
-	r := run(t, strings.Replace(address, "http:", "https:", 1), func(c *Config) {
-		c.HTTP2, c.Duration, c.Timeout = true, 1500*time.Millisecond, 300*time.Millisecond
-		c.TLS = &tls.Config{InsecureSkipVerify: true}
-	})
-	last := r.Timeline[len(r.Timeline)-1]
-	if r.Failed == 0 || last.Requests == 0 {
-		t.Errorf("%d answered, last of all %+v: %+v", r.Requests, last, r.Failures)
-	}
 }
 
 // TestTheFirstConnectionIsCounted also where others take all requests.

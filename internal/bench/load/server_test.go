@@ -3,6 +3,7 @@ package load
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -11,13 +12,14 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // run tests the URL and fails if the test itself does.
-func run(t *testing.T, address string, change func(*Config)) *Result {
+func run(t testing.TB, address string, change func(*Config)) *Result {
 	t.Helper()
 	r, err := tryRun(t, t.Context(), address, change)
 	if err != nil {
@@ -26,13 +28,13 @@ func run(t *testing.T, address string, change func(*Config)) *Result {
 	return r
 }
 
-func tryRun(t *testing.T, ctx context.Context, address string, change func(*Config)) (*Result, error) { //nolint:revive // t comes first in tests
+func tryRun(t testing.TB, ctx context.Context, address string, change func(*Config)) (*Result, error) { //nolint:revive // t comes first in tests
 	t.Helper()
 	u, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := Config{URL: u, Concurrency: 1, Timeout: 10 * time.Second}
+	c := Config{URL: u, Concurrency: 1, Timeout: time.Minute}
 	change(&c)
 	if c.Requests == 0 && c.Duration == 0 {
 		c.Requests = 1
@@ -45,29 +47,21 @@ func tryRun(t *testing.T, ctx context.Context, address string, change func(*Conf
 }
 
 // serve starts a server of net/http.
-func serve(t *testing.T, h http.HandlerFunc) string {
+func serve(t testing.TB, h http.HandlerFunc) string {
 	t.Helper()
 	s := httptest.NewServer(h)
 	t.Cleanup(s.Close)
 	return s.URL
 }
 
-// tcp is a server that does not know HTTP.
-type tcp struct {
-	t     *testing.T
-	l     net.Listener
-	conns atomic.Int64
-}
-
 // speak starts a server that hands each connection to a function, which may forget to
 // close it.
-func speak(t *testing.T, with func(net.Conn)) string {
+func speak(t testing.TB, with func(net.Conn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &tcp{t: t, l: l}
 	var open sync.Map
 	var all sync.WaitGroup
 	all.Go(func() {
@@ -76,7 +70,6 @@ func speak(t *testing.T, with func(net.Conn)) string {
 			if err != nil {
 				return
 			}
-			s.conns.Add(1)
 			open.Store(c, nil)
 			all.Go(func() {
 				with(c)
@@ -146,3 +139,21 @@ func tryRunWith(t *testing.T, address string, c Config, tests chan<- *Test) (*Re
 
 // quiet is for servers that would log what a test does to them.
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
+
+// nobodyListens is an address that is taken until the test ends, and refuses connections.
+func nobodyListens(t testing.TB) string {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port)
+}

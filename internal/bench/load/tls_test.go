@@ -11,10 +11,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sarn/internal/timetest"
 )
 
 // certified is a TLS server's config.
-func certified(t *testing.T) *tls.Config {
+func certified(t testing.TB) *tls.Config {
 	t.Helper()
 	s := httptest.NewUnstartedServer(http.NotFoundHandler())
 	s.StartTLS()
@@ -23,7 +25,7 @@ func certified(t *testing.T) *tls.Config {
 }
 
 // secure runs a test of a server that knows TLS, but not HTTP.
-func secure(t *testing.T, with func(net.Conn), change func(*Config)) *Result {
+func secure(t testing.TB, with func(net.Conn), change func(*Config)) *Result {
 	t.Helper()
 	return run(t, strings.Replace(speak(t, with), "http:", "https:", 1), func(c *Config) {
 		c.TLS = &tls.Config{InsecureSkipVerify: true}
@@ -80,34 +82,38 @@ func TestTLSFaults(t *testing.T) {
 
 // TestAServerThatDoesNotRead has the request's time end while it is sent.
 func TestAServerThatDoesNotRead(t *testing.T) {
-	conf := certified(t)
-	r := secure(t, func(c net.Conn) {
-		_ = tls.Server(c, conf).Handshake()
-		<-t.Context().Done()
-	}, func(c *Config) {
-		c.Requests, c.Timeout, c.Body = 1, 300*time.Millisecond, make([]byte, 32<<20)
+	timetest.Try(t, func(t *timetest.T) {
+		conf := certified(t)
+		r := secure(t, func(c net.Conn) {
+			_ = tls.Server(c, conf).Handshake()
+			<-t.Context().Done()
+		}, func(c *Config) {
+			c.Requests, c.Timeout, c.Body = 1, t.Patience(300*time.Millisecond), make([]byte, 32<<20)
+		})
+		if want := (Failure{Timeout, 1, "the request could not be sent in time: the server does not read it"}); len(r.Failures) != 1 || r.Failures[0] != want {
+			t.Errorf("%+v", r.Failures)
+		}
 	})
-	if want := (Failure{Timeout, 1, "the request could not be sent in time: the server does not read it"}); len(r.Failures) != 1 || r.Failures[0] != want {
-		t.Errorf("%+v", r.Failures)
-	}
 }
 
 // TestAnAddressThatDoesNotAnswer leaves time for the next one.
 func TestAnAddressThatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
-	conf := certified(t)
-	host := func(address string) netip.AddrPort {
-		return netip.MustParseAddrPort(strings.Trim(strings.TrimPrefix(address, "http:"), "/"))
-	}
-	silent := host(speak(t, func(c net.Conn) { io.Copy(io.Discard, c) }))
-	good := host(speak(t, func(c net.Conn) {
-		_ = tls.Server(c, conf).Handshake()
-		io.Copy(io.Discard, c)
-	}))
-	d := &dialer{tls: &tls.Config{InsecureSkipVerify: true}}
-	c, err := d.choose(t.Context(), []netip.AddrPort{silent, good}, time.Now().Add(2*time.Second))
-	if err != nil || d.address != good || d.spoken == "" {
-		t.Fatalf("%v: %s, %q", err, d.address, d.spoken)
-	}
-	c.Close()
+	timetest.Try(t, func(t *timetest.T) {
+		conf := certified(t)
+		host := func(address string) netip.AddrPort {
+			return netip.MustParseAddrPort(strings.Trim(strings.TrimPrefix(address, "http:"), "/"))
+		}
+		silent := host(speak(t, func(c net.Conn) { io.Copy(io.Discard, c) }))
+		good := host(speak(t, func(c net.Conn) {
+			_ = tls.Server(c, conf).Handshake()
+			io.Copy(io.Discard, c)
+		}))
+		d := &dialer{tls: &tls.Config{InsecureSkipVerify: true}}
+		c, err := d.choose(t.Context(), []netip.AddrPort{silent, good}, time.Now().Add(t.Patience(2*time.Second)))
+		if err != nil || d.address != good || d.spoken == "" {
+			t.Fatalf("%v: %s, %q", err, d.address, d.spoken)
+		}
+		c.Close()
+	})
 }
