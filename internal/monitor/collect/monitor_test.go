@@ -42,6 +42,9 @@ func TestGuestIsPaused(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+				t.Fatal(err)
+			}
 			fmt.Fprintf(conn, `{"execute":"qmp_capabilities"}{"execute":%q}`, command)
 			for said := ""; strings.Count(said, "return") < 2; {
 				b := make([]byte, 1024)
