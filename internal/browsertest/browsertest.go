@@ -36,7 +36,7 @@ type Browser struct{ ctx context.Context } //nolint:containedctx // it is the br
 func Start(t *testing.T) *Browser {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath("chromium"), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.WSURLReadTimeout(2*time.Minute),
+		chromedp.ExecPath("chromium"), chromedp.WSURLReadTimeout(2*time.Minute), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("force-color-profile", "srgb"))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
@@ -46,7 +46,7 @@ func Start(t *testing.T) *Browser {
 	}
 	t.Cleanup(func() {
 		if err := chromedp.Cancel(browser); err != nil {
-			t.Log(err) // it took too long; what is tested is not its end
+			t.Log(err) // how a browser ends is its own affair
 		}
 		end()
 		stop()
@@ -83,7 +83,10 @@ func (br *Browser) Open(t *testing.T, address string, look Look) *Tab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &Tab{T: t, ctx: ctx, wide: look.Wide, origin: u.Scheme + "://" + u.Host, expected: []string{"/history"}} // 404 where none is kept
+	b := &Tab{T: t, ctx: ctx, wide: look.Wide, origin: u.Scheme + "://" + u.Host, expected: []string{
+		"/history",            // 404 where none is kept
+		"ERR_NETWORK_CHANGED", // by somebody else on this machine
+	}}
 	if err := chromedp.Listen(ctx, b.heard); err != nil {
 		t.Fatal(err)
 	}
@@ -197,26 +200,24 @@ func (b *Tab) Act(statements string) {
 // Until waits for an expression to be true, on this page or one that comes after it.
 func (b *Tab) Until(expression string) {
 	b.Helper()
-	yes, err := b.within(time.Minute, "Boolean("+expression+")")
-	if yes {
-		return
+	var err error
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		var yes bool
+		if yes, err = chromedp.Run(b.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")")); yes && err == nil {
+			return
+		}
 	}
 	b.Fatalf("never true: %s\n%v\nthe page says:\n%s", expression, err, JS[string](b, "document.body.innerText.slice(0, 3000)"))
 }
 
 // Within reports whether an expression becomes true in a time.
 func (b *Tab) Within(most time.Duration, expression string) bool {
-	yes, _ := b.within(most, "Boolean("+expression+")")
-	return yes
-}
-
-func (b *Tab) within(most time.Duration, expression string) (yes bool, err error) {
 	for end := time.Now().Add(most); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if yes, err = chromedp.Run(b.ctx, chromedp.Evaluate[bool](expression, chromedp.EvalAwaitPromise)); yes && err == nil {
-			return true, nil
+		if yes, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")")); yes && err == nil {
+			return true
 		}
 	}
-	return false, err
+	return false
 }
 
 // Click clicks an element where a person can: in sight, and with nothing over it. It looks
@@ -224,16 +225,16 @@ func (b *Tab) within(most time.Duration, expression string) (yes bool, err error
 // a table that is sorted anew, puts another element there.
 func (b *Tab) Click(selector string) {
 	b.Helper()
-	yes, err := b.within(time.Minute, fmt.Sprintf(`(() => { const e = document.querySelector(%q);
+	clicks := fmt.Sprintf(`(() => { const e = document.querySelector(%q);
 		if (!e?.checkVisibility()) return false;
 		e.scrollIntoView({block: "nearest", behavior: "instant"});
 		let r = e.getBoundingClientRect();
 		const over = () => e.contains(document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2));
 		if (!over()) { e.scrollIntoView({block: "center", behavior: "instant"}); r = e.getBoundingClientRect() }
 		if (!over()) return false;
-		e.focus(); e.click(); return true })()`, selector))
-	if !yes {
-		b.Fatalf("nobody could click on %s: %v", selector, err)
+		e.focus(); e.click(); return true })()`, selector)
+	if !b.Within(time.Minute, clicks) {
+		b.Fatalf("nobody could click on %s", selector)
 	}
 }
 

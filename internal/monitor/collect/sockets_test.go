@@ -1,6 +1,7 @@
 package collect
 
 import (
+	"errors"
 	"io"
 	"math"
 	"net"
@@ -67,16 +68,31 @@ func talkUDP() {
 	must(err)
 	b := make([]byte, datagramSize)
 	for range datagrams {
-		_, err = out.Write(b)
-		must(err)
-		// What is looked at first is received once.
-		must(raw.Read(func(fd uintptr) bool {
-			_, _, err := unix.Recvfrom(int(fd), b, unix.MSG_PEEK)
-			return err == nil
-		}))
+		for there := false; !there; { // a queue that is full of others' packets drops this one
+			_, err = out.Write(b)
+			must(err)
+			must(in.SetReadDeadline(time.Now().Add(10 * time.Second)))
+			// What is looked at first is received once.
+			err = raw.Read(func(fd uintptr) bool {
+				_, _, err := unix.Recvfrom(int(fd), b, unix.MSG_PEEK)
+				return err == nil
+			})
+			there = err == nil
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				must(err)
+			}
+		}
 		_, err = in.Read(b)
 		must(err)
 	}
+}
+
+// isTalk reports whether that many bytes are what was received and sent, to the byte, but
+// for datagrams that were sent again.
+func isTalk(rx, tx float64) bool {
+	const want = connections*connectionSize + datagrams*datagramSize
+	again := math.Round((tx - want) / datagramSize)
+	return math.Abs(rx-want) <= 1 && again >= 0 && again < datagrams/10 && math.Abs(tx-want-again*datagramSize) <= 1
 }
 
 // talkUnix sends where it is no network.
@@ -102,9 +118,8 @@ func TestBytesOfSockets(t *testing.T) {
 			a.ready(t)
 			s := pass(t, c)
 			p := mustHave(t, s, a.pid)
-			const want = connections*connectionSize + datagrams*datagramSize
-			if rx, tx := p.RxBytes*s.Interval, p.TxBytes*s.Interval; math.Abs(rx-want) > 1 || math.Abs(tx-want) > 1 {
-				t.Errorf("it has sent itself %d bytes, seen %.0f received and %.0f sent", want, rx, tx)
+			if rx, tx := p.RxBytes*s.Interval, p.TxBytes*s.Interval; !isTalk(rx, tx) {
+				t.Errorf("of what it has sent itself %.0f bytes are seen received and %.0f sent", rx, tx)
 			}
 			if p := mustHave(t, s, idle); p.RxBytes != 0 || p.TxBytes != 0 {
 				t.Errorf("an idle process: %+v", p)
@@ -130,9 +145,8 @@ func TestGuestOfUserNetwork(t *testing.T) {
 		a.ready(t)
 		s := pass(t, c)
 		m := machineOf(s, "vm/web")
-		const want = connections*connectionSize + datagrams*datagramSize
-		if m == nil || math.Abs(m.RxBytes*s.Interval-want) > 1 || math.Abs(m.TxBytes*s.Interval-want) > 1 {
-			t.Errorf("it has sent and received %d bytes: %+v over %v s", want, m, s.Interval)
+		if m == nil || !isTalk(m.RxBytes*s.Interval, m.TxBytes*s.Interval) {
+			t.Errorf("what it has sent itself is not in %+v over %v s", m, s.Interval)
 		}
 	})
 }
