@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -81,6 +80,9 @@ HTTP/2 is asked for over TLS, and taken for granted with http://.`,
 			if err := checkZero(cmd, "requests", "duration", "timeout", "rate"); err != nil {
 				return err
 			}
+			if o.requests < 0 {
+				return usageError("--requests %d: give 1 or more, such as --requests 1000", o.requests)
+			}
 			c, err := o.config(a, args[0])
 			if err != nil {
 				return err
@@ -120,30 +122,6 @@ func checkZero(cmd *cobra.Command, names ...string) error {
 			return usageError("--%s 0 asks for nothing; leave it out for its default", name)
 		}
 	}
-	return nil
-}
-
-// seconds is a duration of which seconds need no unit.
-type seconds time.Duration
-
-// String implements pflag.Value.
-func (s *seconds) String() string {
-	return time.Duration(*s).String()
-}
-
-// Type implements pflag.Value.
-func (s *seconds) Type() string { return "duration" }
-
-// Set implements pflag.Value.
-func (s *seconds) Set(text string) error {
-	if n, err := strconv.ParseFloat(text, 64); err == nil {
-		text = strconv.FormatFloat(n, 'f', -1, 64) + "s"
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 {
-		return errors.New("use seconds, such as 10, or a duration such as 1m30s")
-	}
-	*s = seconds(d)
 	return nil
 }
 

@@ -44,7 +44,7 @@ lab does not run is pinged but cannot ping: what runs inside is its own.`,
 	}
 	f := cmd.Flags()
 	f.IntVar(&o.Count, "count", 1, "echo requests for each pair")
-	f.DurationVar(&o.Wait, "timeout", time.Second, "how long to wait for each answer")
+	secondsVar(f, &o.Wait, "timeout", time.Second, "how `long` to wait for each answer: seconds, or such as 500ms")
 	f.BoolVar(&o.Nodes, "include-nodes", false, "let hosts and routers take part")
 	return cmd
 }
@@ -133,7 +133,7 @@ The exit code is 5 if anything is missed.`,
 			return a.printVerdicts(verdicts)
 		},
 	}
-	cmd.Flags().DurationVar(&wait, "timeout", time.Second, "how long to wait before taking it that nothing comes")
+	secondsVar(cmd.Flags(), &wait, "timeout", time.Second, "how `long` to wait before taking it that nothing comes: seconds, or such as 500ms")
 	return cmd
 }
 

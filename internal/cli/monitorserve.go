@@ -34,7 +34,7 @@ type monitorFlags struct {
 	state       string
 	noHistory   bool
 	historySize size
-	historyKeep []time.Duration // by tier
+	historyKeep times // by tier
 	hosts       hostsFlags
 	log         logFlags
 }
@@ -66,7 +66,7 @@ SIGHUP reads the file of alerts again; one that is wrong changes nothing.`,
 	f := cmd.Flags()
 	f.StringVar(&m.listen, "listen", serve.DefaultListen, "`host:port` to serve at")
 	f.StringArrayVar(&m.names, "name", nil, "another `name` that clients call this machine by (repeatable)")
-	f.DurationVar(&m.interval, "interval", time.Second, "`time` between readings")
+	secondsVar(f, &m.interval, "interval", time.Second, "`time` between readings: seconds, or such as 500ms")
 	f.IntVar(&m.viewers, "viewers", 200, "how `many` may look on at a time")
 	f.StringVar(&m.tokenFile, "token-file", "", "`file` with the token that clients must show")
 	f.StringVar(&m.alerts, "alerts", "", "`file` of alerts; see `sarn monitor check`")
@@ -81,7 +81,8 @@ func (m *monitorFlags) storeFlags(f *pflag.FlagSet, dir string) {
 	f.StringVar(&m.state, "state", dir, "`directory` of the history and of the alerts' state")
 	f.BoolVar(&m.noHistory, "no-history", false, "keep no history")
 	f.Var(&m.historySize, "history-size", "most `bytes` of history on disk, such as 2GiB")
-	f.DurationSliceVar(&m.historyKeep, "history-keep", []time.Duration{10 * time.Minute, 24 * time.Hour, 30 * 24 * time.Hour}, "for how long seconds, 10 seconds and minutes are kept, as three `times`")
+	m.historyKeep = times{10 * time.Minute, 24 * time.Hour, 30 * 24 * time.Hour}
+	f.Var(&m.historyKeep, "history-keep", "for how long seconds, 10 seconds and minutes are kept, as three `times`")
 }
 
 // stateDir is where the monitor keeps what it knows: "" if there is no place.
@@ -129,8 +130,8 @@ func (a *app) monitorServe(cmd *cobra.Command, m *monitorFlags) error {
 			return usageError("--%s has no use with `%s`, which talks to no controller but for --nodes", flag, cmd.CommandPath())
 		}
 	}
-	if m.viewers == 0 { // which is the default of those who do not say
-		return usageError("--viewers 0: nobody could look on; give 1 or more")
+	if m.viewers < 1 || m.viewers > serve.MostViewers {
+		return usageError("--viewers %d: from 1 to %d may look on, such as --viewers 200", m.viewers, serve.MostViewers)
 	}
 	conf, err := a.monitorConfig(m)
 	if err != nil {
@@ -163,6 +164,9 @@ func (a *app) monitorConfig(m *monitorFlags) (serve.Config, error) {
 	}
 	if name, err := os.Hostname(); err == nil {
 		c.Names = append(c.Names, name)
+	}
+	if m.interval < leastInterval || m.interval > time.Hour {
+		return c, usageError("--interval %s: give %s to 1h, such as --interval 1s", m.interval, leastInterval)
 	}
 	if !m.noHistory && m.interval < time.Second {
 		return c, usageError("--interval %s: history has a record a second at most; give 1s or more, or --no-history", m.interval)

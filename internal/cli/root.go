@@ -1,13 +1,11 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // app holds what all commands share: the state and the global flags.
@@ -135,21 +133,6 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 		}
 	}
 	return usageError("`%s` has no command %q%s; see `%s --help`", cmd.CommandPath(), word, suggest(word, names), cmd.CommandPath())
-}
-
-func flagError(cmd *cobra.Command, err error) error {
-	var unknown *pflag.NotExistError
-	if !errors.As(err, &unknown) {
-		return usageError("%w; see `%s --help`", err, cmd.CommandPath())
-	}
-	var names []string
-	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	word := unknown.GetSpecifiedName()
-	dashes := "--"
-	if unknown.GetSpecifiedShortnames() != "" {
-		dashes = "-"
-	}
-	return usageError("`%s` has no flag %s%s%s; see `%s --help`", cmd.CommandPath(), dashes, word, suggest(word, names), cmd.CommandPath())
 }
 
 // suggest returns a question about the name that word is nearest to, if one is near.

@@ -99,7 +99,7 @@ func (a *app) topFlags(cmd *cobra.Command, t *topFlags) {
 	f := cmd.Flags()
 	f.BoolVar(&t.once, "once", false, "print and end")
 	f.IntVar(&t.count, "count", 1, "print this `many` samples")
-	f.DurationVar(&t.interval, "interval", time.Second, "`time` between readings")
+	secondsVar(f, &t.interval, "interval", time.Second, "`time` between readings: seconds, or such as 500ms")
 	f.StringSliceVar(&t.fields, "fields", nil, "`names` of the processes' fields to print, with commas between")
 	f.StringVar(&t.sort, "sort", "cpu", "`field` to sort processes by, the largest first; memory is resident, io both disk rates")
 	f.StringVar(&t.filter, "filter", "", "only processes with this `text` in name, command, user or machine")

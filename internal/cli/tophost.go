@@ -25,7 +25,7 @@ type hostFlags struct {
 func (h *hostFlags) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringArrayVar(&h.hosts, "host", nil, "show the machine whose monitor serves at this `address`: name, name:port or https://name:port (repeatable with --browse)")
-	f.StringVar(&h.tokenFile, "token-file", "", "`file` with the monitor's token in its first line")
+	f.StringVar(&h.tokenFile, "token-file", "", "`file` with the monitor's token alone, that nobody else can read")
 }
 
 // remoteConfig is how to reach a monitor with the flags' token and certificates.

@@ -57,7 +57,7 @@ func TestTraceMistakes(t *testing.T) {
 		"vm1 vm2 --protocol tcp":                "--protocol tcp needs --port",
 		"vm1 vm2 --protocol sctp":               `--protocol "sctp" is not a protocol; use icmp, tcp or udp`,
 		"vm1 vm2 --protocol tcp --port 0":       "--protocol tcp needs --port",
-		"vm1 vm2 --protocol tcp --port 9999999": "invalid argument",
+		"vm1 vm2 --protocol tcp --port 9999999": "write a whole number from 0 to 65535",
 	} {
 		code, out, errs := run(t, map[string]string{"SARN_RUN_DIR": t.TempDir()}, append([]string{"trace"}, strings.Fields(args)...)...)
 		if code != exitUsage || !strings.Contains(errs, want) || strings.Count(errs, "\n") != 1 || out != "" {

@@ -24,7 +24,7 @@ type waiting struct {
 func (w *waiting) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.BoolVar(&w.wait, "wait", false, "wait until every node has applied and verified it")
-	f.DurationVar(&w.timeout, "timeout", time.Minute, "how `long` --wait waits")
+	secondsVar(f, &w.timeout, "timeout", time.Minute, "how `long` --wait waits: seconds, or such as 5m")
 }
 
 func (w *waiting) check(cmd *cobra.Command) error {

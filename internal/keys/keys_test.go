@@ -85,7 +85,7 @@ func TestFresh(t *testing.T) {
 func TestReadToken(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	for text, want := range map[string]string{
-		"a-token": "a-token", " a-token\n": "a-token", "": "has no token; put one there", "\n": "has no token", "two words": "not one token alone",
+		"a-token": "a-token", " a-token\n": "a-token", "": "is empty; put a token there", "\n": "is empty", "two words": "not one token alone",
 		"two\nlines": "not one token alone", "a\x00b": "not one token alone", strings.Repeat("x", 5000): "not one token alone",
 	} {
 		write(t, file, text)

@@ -41,7 +41,7 @@ func ReadToken(file string) (string, error) {
 func CheckToken(token, from string) (string, error) {
 	switch {
 	case token == "":
-		return "", fmt.Errorf("%s has no token; put one there, such as from `openssl rand -base64 18`", from)
+		return "", fmt.Errorf("%s is empty; put a token there, such as from `openssl rand -base64 18`", from)
 	case strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return "", fmt.Errorf("%s is not one token alone", from)
 	}

@@ -86,7 +86,7 @@ func TestMistakes(t *testing.T) {
 		"hosts:\n  - name: a\n":                                   {":2: hosts.0.address: is missing"},
 		"hosts:\n  - address: http://h1\n":                        {":2: hosts.0: http://h1 is plain HTTP to another machine"},
 		"hosts:\n  - address: h1\n    token_file: none\n":         {":3: hosts.0.token_file: read the token: open " + dir + "/none: no such file"},
-		"hosts:\n  - address: h1\n    token_file: empty\n":        {":3: hosts.0.token_file: " + dir + "/empty has no token"},
+		"hosts:\n  - address: h1\n    token_file: empty\n":        {":3: hosts.0.token_file: " + dir + "/empty is empty"},
 		"hosts:\n  - address: h1\n    tls_ca: token\n":            {":2: hosts.0: " + dir + "/token holds no PEM certificate"},
 		"hosts:\n  - address: h1\n    tls_cert: token\n":          {":2: hosts.0: a certificate and its key belong together"},
 		"defaults:\n  address: a\nhosts:\n  - address: h1\n":      {":2: defaults.address: is not a field; use one of token_file, tls_ca"},

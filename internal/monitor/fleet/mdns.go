@@ -115,9 +115,10 @@ func (m *MDNS) ask(ctx context.Context, patience time.Duration) ([]Host, error) 
 	}
 	// The library goes on changing what it has handed out until it returns.
 	entries := make(chan *mdns.ServiceEntry, mostFound)
+	v4 := len(ipv4Of(on)) > 0 // IPv6 is asked by where there is nothing else: one of them is enough
 	err = mdns.QueryContext(ctx, &mdns.QueryParam{Service: service, Domain: strings.Trim(domain, "."), Timeout: patience, Interface: on,
-		Entries: entries, DisableIPv6: true, Logger: log.New(io.Discard, "", 0)})
-	if err != nil && source() == nil { // the library listens where the default route leads
+		Entries: entries, DisableIPv4: !v4, DisableIPv6: v4, Logger: log.New(io.Discard, "", 0)})
+	if err != nil && v4 && source("udp4") == nil { // the library listens where the default route leads
 		return nil, fmt.Errorf("ask on %s: %w; without a default route multicast needs one of its own: ip route add 224.0.0.0/4 dev %s", on.Name, err, on.Name)
 	}
 	if err != nil {
@@ -126,17 +127,21 @@ func (m *MDNS) ask(ctx context.Context, patience time.Duration) ([]Host, error) 
 	close(entries)
 	var hosts []Host
 	for e := range entries {
-		if h, ok := m.host(e); ok {
+		if h, ok := m.host(e, v4); ok {
 			hosts = append(hosts, h)
 		}
 	}
 	return hosts, nil
 }
 
-// host is the one that has answered.
-func (m *MDNS) host(e *mdns.ServiceEntry) (Host, bool) {
+// host is the one that has answered, by IPv4 or IPv6.
+func (m *MDNS) host(e *mdns.ServiceEntry, v4 bool) (Host, bool) {
 	name, ours := strings.CutSuffix(strings.TrimSuffix(e.Name, "."), "."+service+"."+strings.Trim(domain, "."))
 	address, ok := netip.AddrFromSlice(e.AddrV4.To4())
+	if !v4 && e.AddrV6IPAddr != nil {
+		address, ok = netip.AddrFromSlice(e.AddrV6IPAddr.IP.To16())
+		address = address.WithZone(e.AddrV6IPAddr.Zone)
+	}
 	if !ours || !ok || e.Port < 1 || e.Port > 65535 || !nameRE.MatchString(name) || address.IsLoopback() || address.IsMulticast() || address.IsUnspecified() {
 		return Host{}, false
 	}
@@ -168,8 +173,6 @@ func (a *Announcement) Validate() error {
 		return fmt.Errorf("this machine's name %q is not one that can be announced", a.Name)
 	case host == "localhost" || ip != nil && ip.IsLoopback():
 		return fmt.Errorf("%s is this machine alone: nobody who is told of it could come; listen on an address that others reach", a.Listen)
-	case ip != nil && ip.To4() == nil && !ip.IsUnspecified():
-		return fmt.Errorf("%s is announced by IPv4 alone: listen on an IPv4 address", a.Listen)
 	case port == "0":
 		return errors.New("port 0 cannot be announced: give one")
 	}
@@ -213,14 +216,18 @@ func (a *Announcement) where(host string) (*net.Interface, []net.IP, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		return on, ipv4Of(on), nil
+		addresses := ipv4Of(on)
+		if ip.To4() == nil { // 0.0.0.0 is IPv4 alone
+			addresses = append(addresses, ipv6Of(on)...)
+		}
+		return on, addresses, nil
 	}
 	all, err := net.Interfaces()
 	if err != nil {
 		return nil, nil, fmt.Errorf("list the interfaces: %w", err)
 	}
 	for i := range all {
-		if slices.ContainsFunc(ipv4Of(&all[i]), ip.Equal) && (a.Interface == "" || a.Interface == all[i].Name) {
+		if slices.ContainsFunc(append(ipv4Of(&all[i]), ipv6Of(&all[i])...), ip.Equal) && (a.Interface == "" || a.Interface == all[i].Name) {
 			return &all[i], []net.IP{ip}, nil
 		}
 	}
@@ -242,11 +249,22 @@ func outward(name string) (*net.Interface, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the interfaces: %w", err)
 	}
-	from := source()
+	on, err := leading(all, ipv4Of, source("udp4"))
+	if on == nil && err == nil {
+		on, err = leading(all, ipv6Of, source("udp6"))
+	}
+	if on == nil && err == nil {
+		err = errors.New("no interface can carry multicast DNS: none is up with an address")
+	}
+	return on, err
+}
+
+// leading is outward among interfaces with addresses of one kind; nil if there is none.
+func leading(all []net.Interface, of func(*net.Interface) []net.IP, from net.IP) (*net.Interface, error) {
 	var others []*net.Interface
 	for i := range all {
 		on := &all[i]
-		addresses := ipv4Of(on)
+		addresses := of(on)
 		if on.Flags&net.FlagUp == 0 || on.Flags&net.FlagMulticast == 0 || on.Flags&net.FlagLoopback != 0 || len(addresses) == 0 {
 			continue
 		}
@@ -255,19 +273,23 @@ func outward(name string) (*net.Interface, error) {
 		}
 		others = append(others, on)
 	}
-	if len(others) == 1 {
+	switch len(others) {
+	case 0:
+		return nil, nil
+	case 1:
 		return others[0], nil
-	}
-	if len(others) == 0 {
-		return nil, errors.New("no interface can carry multicast DNS: none is up with an IPv4 address")
 	}
 	return nil, errors.New("several interfaces could carry multicast DNS, and none has the default route; name one: --mdns=INTERFACE")
 }
 
-// source is the address that this machine has towards others, nil without a route. No
-// packet is sent.
-func source() net.IP {
-	c, err := net.Dial("udp4", "192.0.2.1:9") // RFC 5737: nobody's
+// source is the address that this machine has towards others by udp4 or udp6, nil without
+// a route. No packet is sent.
+func source(network string) net.IP {
+	nobody := "192.0.2.1:9" // RFC 5737
+	if network == "udp6" {
+		nobody = "[2001:db8::1]:9" // RFC 3849
+	}
+	c, err := net.Dial(network, nobody)
 	if err != nil {
 		return nil
 	}
@@ -279,14 +301,35 @@ func source() net.IP {
 }
 
 func ipv4Of(on *net.Interface) []net.IP {
+	var all []net.IP
+	for _, ip := range addressesOf(on) {
+		if ip.To4() != nil {
+			all = append(all, ip.To4())
+		}
+	}
+	return all
+}
+
+// ipv6Of are the addresses that others can use without knowing of interfaces.
+func ipv6Of(on *net.Interface) []net.IP {
+	var all []net.IP
+	for _, ip := range addressesOf(on) {
+		if ip.To4() == nil && !ip.IsLinkLocalUnicast() {
+			all = append(all, ip)
+		}
+	}
+	return all
+}
+
+func addressesOf(on *net.Interface) []net.IP {
 	addresses, err := on.Addrs()
 	if err != nil {
 		return nil
 	}
 	var all []net.IP
 	for _, a := range addresses {
-		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil {
-			all = append(all, n.IP.To4())
+		if n, ok := a.(*net.IPNet); ok {
+			all = append(all, n.IP)
 		}
 	}
 	return all

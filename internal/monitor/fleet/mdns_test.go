@@ -93,6 +93,46 @@ func TestMDNS(t *testing.T) {
 	})
 }
 
+// TestMDNSByIPv6 has a host on a network without IPv4, which is found and asked.
+func TestMDNSByIPv6(t *testing.T) {
+	netnstest.Run(t, func(t *testing.T) {
+		ip(t, "netns add hyper1", "link add v0 type veth peer eth0 netns hyper1", "link set v0 up", "-n hyper1 link set eth0 up", "-n hyper1 link set lo up",
+			"address add fd09::1/64 dev v0 nodad", "-n hyper1 address add fd09::11/64 dev eth0 nodad")
+		dir := t.TempDir()
+		if _, err := pki.Init(dir); err != nil {
+			t.Fatal(err)
+		}
+		pair, err := pki.Issue(dir, pki.Request{Role: pki.Server, Name: "hyper1", Addresses: []string{"elsewhere"}, Lifetime: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := serve.New(serve.Config{Listen: "[fd09::11]:61208", Token: token, TLSCert: pair.Cert, TLSKey: pair.Key},
+			serve.Deps{Source: &machine{name: "hyper1"}, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 2)
+		go func() { ended <- inside("hyper1", func() error { return s.Run(ctx) }) }()
+		go func() {
+			ended <- inside("hyper1", func() error { return Announce(ctx, Announcement{Name: "hyper1", Listen: "[::]:61208"}) })
+		}()
+		t.Cleanup(func() {
+			cancel()
+			for range 2 {
+				if err := <-ended; err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		f := looking(t, Config{Finders: []Finder{&often{&MDNS{Config: remote.Config{Token: token, CA: dir + "/ca.crt"}}}}})
+		eventually(t, "it is found and up", func() bool {
+			h := host(f, "hyper1")
+			return h.State == remote.Up && h.Address == "[fd09::11]:61208" && h.Summary.Host.Name == "hyper1"
+		})
+	})
+}
+
 // inside runs fn in a namespace by name; what it opens there stays there.
 func inside(name string, fn func() error) error { return kernel.Enter("/run/netns/"+name, fn) }
 
@@ -111,12 +151,12 @@ func TestAnswers(t *testing.T) {
 	good := func() *mdns.ServiceEntry {
 		return &mdns.ServiceEntry{Name: "hyper1._sarn-monitor._tcp.local.", Host: "hyper1.local.", AddrV4: net.IPv4(10, 0, 0, 1), Port: 61208}
 	}
-	h, ok := m.host(good())
+	h, ok := m.host(good(), true)
 	if !ok || h.Name != "hyper1" || h.Address != "https://10.0.0.1:61208" || h.Token != "" {
 		t.Errorf("%+v, %v", h, ok)
 	}
 	m.Config.CA = "ca.crt"
-	if h, _ := m.host(good()); h.Token != token {
+	if h, _ := m.host(good(), true); h.Token != token {
 		t.Errorf("one that the authority vouches for gets no token: %+v", h)
 	}
 	for what, change := range map[string]func(*mdns.ServiceEntry){
@@ -132,7 +172,7 @@ func TestAnswers(t *testing.T) {
 	} {
 		e := good()
 		change(e)
-		if h, ok := m.host(e); ok {
+		if h, ok := m.host(e, true); ok {
 			t.Errorf("%s is taken: %+v", what, h)
 		}
 	}
@@ -142,13 +182,15 @@ func TestAnswers(t *testing.T) {
 func TestAnnouncements(t *testing.T) {
 	for _, a := range []Announcement{
 		{Name: "a", Listen: "127.0.0.1:61208"}, {Name: "a", Listen: "localhost:61208"}, {Name: "a", Listen: "[::1]:61208"},
-		{Name: "a", Listen: "[fd00::1]:61208"}, {Name: "a", Listen: "0.0.0.0:0"}, {Name: "a", Listen: "x"}, {Name: "a b", Listen: ":61208"},
+		{Name: "a", Listen: "0.0.0.0:0"}, {Name: "a", Listen: "x"}, {Name: "a b", Listen: ":61208"},
 	} {
 		if err := a.Validate(); err == nil {
 			t.Errorf("%+v is taken", a)
 		}
 	}
-	if err := (&Announcement{Name: "a", Listen: ":61208"}).Validate(); err != nil {
-		t.Error(err)
+	for _, listen := range []string{":61208", "10.0.0.1:61208", "[fd00::1]:61208", "[::]:61208"} {
+		if err := (&Announcement{Name: "a", Listen: listen}).Validate(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"sarn/internal/keys"
@@ -59,7 +60,8 @@ const DefaultListen = "127.0.0.1:" + DefaultPort
 // minToken is the least length of a token: 128 bits in base64.
 const minToken = 22
 
-const mostViewers = 10_000
+// MostViewers is how many viewers a config may allow.
+const MostViewers = 10_000
 
 // Validate says what is wrong, and sets what was left out.
 func (c *Config) Validate() error {
@@ -78,19 +80,22 @@ func (c *Config) Validate() error {
 	if c.Viewers == 0 {
 		c.Viewers = 200
 	}
-	host, _, err := net.SplitHostPort(c.Listen)
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
 	if err != nil {
 		return fmt.Errorf("%q is not an address to listen on; write HOST:PORT, such as %s", c.Listen, DefaultListen)
 	}
 	switch {
 	case c.Interval < 100*time.Millisecond || c.Interval > time.Hour:
-		return errors.New("the interval is from 100ms to 1h")
-	case c.Viewers < 1 || c.Viewers > mostViewers:
-		return fmt.Errorf("%d viewers: from 1 to %d may look on", c.Viewers, mostViewers)
+		return fmt.Errorf("the interval is from 100ms to 1h, such as 1s, and not %s", c.Interval)
+	case c.Viewers < 1 || c.Viewers > MostViewers:
+		return fmt.Errorf("%d viewers: from 1 to %d may look on, such as 200", c.Viewers, MostViewers)
 	case (c.TLSCert == "") != (c.TLSKey == ""):
-		return errors.New("a certificate and its key belong together")
+		return errors.New("a certificate and its key belong together: give both (--tls-cert, --tls-key)")
 	case c.ClientCA != "" && c.TLSCert == "":
-		return errors.New("who signs the clients' certificates is of no use without a certificate and key of the server's own")
+		return errors.New("who signs the clients' certificates is of no use without a certificate and key of the server's own (--tls-cert, --tls-key)")
 	case c.Token != "" && checkToken(c.Token) != nil:
 		return checkToken(c.Token)
 	case !loopback(host) && (c.TLSCert == "" || c.Token == "" && c.ClientCA == ""):

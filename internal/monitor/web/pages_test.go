@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,14 +21,19 @@ import (
 
 func testAlerts(t *testing.T, browser *browsertest.Browser) {
 	h := &hypervisor{processes: 10}
-	m := newMonitor(t, h, func(m *monitor) { m.deps.Alerts, m.config.Interval = watches(t, rules), 200*time.Millisecond })
+	guests := `  - {name: guests, of: process, value: memory, careful: 1MiB, match: {name: "qemu*"}, message: "much memory"}` + "\n"
+	m := newMonitor(t, h, func(m *monitor) { m.deps.Alerts, m.config.Interval = watches(t, rules+guests), 200*time.Millisecond })
 	b := browser.Open(t, m.url("/"), desk())
 	b.Until(`document.querySelector("#firing").innerText.includes("/var/lib/libvirt")`)
 	b.Until(`document.querySelector("#alerts").innerText.includes("Pending")`)
+	b.Until(`[...document.querySelectorAll("#alerts .alert")].some(a => a.innerText.includes("much memory") && a.innerText.includes("vm/"))`)
 	if got := b.Text("#firing"); !strings.Contains(got, "!! warning") || !strings.Contains(got, "93.9%") {
 		t.Errorf("what fires: %s", got)
 	}
-	h.set(func(s *sample.Sample) { s.Filesystems = s.Filesystems[:1] })
+	h.set(func(s *sample.Sample) {
+		s.Filesystems = s.Filesystems[:1]
+		s.Processes = slices.DeleteFunc(s.Processes, func(p sample.Process) bool { return p.Machine != "" })
+	})
 	b.Until(`!document.querySelector("#firing").checkVisibility()`)
 	b.Until(`[...document.querySelectorAll("#alerts .alert")].some(a => a.innerText.includes(" to ") && a.innerText.includes("libvirt") && a.innerText.includes("93.9% at worst"))`)
 }

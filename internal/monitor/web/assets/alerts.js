@@ -100,7 +100,8 @@ function fillRow(e, a) {
   const words = [plain(a.rule, 80)];
   if (ended) words.push(`${moment(fired ?? since ?? ended)} to ${moment(ended)}, ${span((ended - (fired ?? since ?? ended)) / 1000)}`);
   else if (since) words.push(`since ${moment(since)}`);
-  if (ended && a.worst_text && !(a.message ?? "").includes(a.worst_text)) words.push(`at worst ${plain(a.worst_text, 80)}`);
+  if (ended && a.worst_text && !String(a.message ?? "").includes(a.worst_text)) words.push(`at worst ${plain(a.worst_text, 80)}`);
+  if (a.machine && !String(a.message ?? "").includes(a.machine)) words.push(plain(a.machine, 80));
   if (a.phase === "clearing") words.push("well again, not yet for long enough");
   if (a.gone) words.push("is no more");
   say(about, words.join(" · "));
