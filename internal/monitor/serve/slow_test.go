@@ -155,6 +155,9 @@ func TestPackedStream(t *testing.T) {
 	if a.Header.Get("Content-Encoding") != "gzip" {
 		t.Fatal(a.Header)
 	}
+	if len(a.TransferEncoding) > 0 {
+		t.Errorf("a stream is sent as %v, which takes several writes for an event", a.TransferEncoding)
+	}
 	z, err := gzip.NewReader(a.Body)
 	if err != nil {
 		t.Fatal(err)

@@ -127,6 +127,10 @@ func testTable(t *testing.T, browser *browsertest.Browser) {
 	if got := b.Text("#processes .count"); got != "1 of 57" {
 		t.Errorf("counts %q", got)
 	}
+	b.Act(rows + `[0].lastElementChild.firstChild.dispatchEvent(new PointerEvent("pointerover", { bubbles: true }))`)
+	if got := browsertest.JS[string](b, rows+`[0].lastElementChild.firstChild.title`); !strings.HasSuffix(got, "-smp 4 -m 8192") {
+		t.Errorf("of a command that is cut off the pointer is told %q", got)
+	}
 	b.Do(chromedp.KeyEvent(" nothing"))
 	b.Until(`document.querySelector("#processes .none").innerText.includes("Nothing has")`)
 	b.Act(`const i = document.querySelector("#processes input"); i.value = ""; i.dispatchEvent(new Event("input"))`)

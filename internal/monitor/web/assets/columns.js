@@ -29,7 +29,7 @@ export const processColumns = () => [
   { ...count("pid", "PID", "number of the process", 0, (p) => p.pid), most: false, width: "pid" },
   words("user", "USER", "user", "user", 3, (p) => p.user),
   words("state", "S", "state: R runs, S sleeps, D waits for I/O, Z has ended, T is stopped", "state", 3, (p) => p.state),
-  count("nice", "NI", "nice value", 5, (p) => p.nice),
+  count("nice", "NI", "nice value", 6, (p) => p.nice),
   count("threads", "THR", "threads", 5, (p) => p.threads),
   { ...share("cpu", "CPU%", "of one CPU: 300 is three CPUs, all of the time", 0, (p) => p.cpu), bar: (p) => p.cpu },
   { ...amount("cpu_time", "TIME", "CPU time, of threads that have ended too", 4, (p) => p.cpu_time, "time"), text: (p) => cpuTime(p.cpu_time) },

@@ -48,6 +48,8 @@ export class Table {
     this.body.addEventListener("pointerdown", (e) => (this.held = this.rowOf(e.target)));
     this.body.addEventListener("click", (e) => e.target.closest("a") || this.opened(this.held ?? this.rowOf(e.target)));
     this.body.addEventListener("keydown", (e) => this.key(e));
+    // What is cut off stands in full under the pointer.
+    this.body.addEventListener("pointerover", ({ target: e }) => e.matches("td > *") && mark(e, "title", e.scrollWidth > e.clientWidth ? e.textContent : null));
     this.body.addEventListener("focusin", (e) => {
       const row = this.rowOf(e.target);
       if (row) this.chosen = this.id(row);
