@@ -61,10 +61,10 @@ func split(tokens token.Tokens) []token.Tokens {
 	var parts []token.Tokens
 	from, directive := 0, false
 	for i, t := range tokens {
-		switch {
-		case t.Type == token.DirectiveType:
+		switch t.Type {
+		case token.DirectiveType:
 			directive = true
-		case t.Type == token.DocumentHeaderType:
+		case token.DocumentHeaderType:
 			if i > from && !directive {
 				parts, from = append(parts, tokens[from:i]), i
 			}
