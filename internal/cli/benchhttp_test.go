@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"sarn/internal/bench/netload"
 )
 
 // TestLoadDefaults are what a test does of which little is said.
@@ -99,6 +101,20 @@ func TestNoAnswerIsNotZero(t *testing.T) {
 			if strings.Contains(out, no) {
 				t.Errorf("%s has %q:\n%s", form, no, out)
 			}
+		}
+	}
+}
+
+// TestNetFigures: a test that got no answer says so, and is not taken for a stream of nothing.
+func TestNetFigures(t *testing.T) {
+	one := int64(1)
+	for want, r := range map[string]*netload.Result{
+		"no answer; 64 bytes each way, 3 not answered": {Kind: netload.UDPRR, Size: 64, Seconds: 1, TimedOut: 3},
+		"200 /s; 64 bytes each way":                    {Kind: netload.TCPRR, Size: 64, Transactions: 100, TransactionsPerSecond: 200},
+		"50.0 Mbit/s; 1 stream, 1 retransmit":          {Kind: netload.TCPStream, Streams: 1, MbitPerSecond: 50, Retransmits: &one},
+	} {
+		if rate, detail := netFigures(r); rate+"; "+detail != want {
+			t.Errorf("got %s; %s, want %s", rate, detail, want)
 		}
 	}
 }
