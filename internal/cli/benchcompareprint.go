@@ -98,13 +98,12 @@ func comparisonRows(r *compare.Result) [][]string {
 }
 
 func comparisonRow(name string, n compare.Round) []string {
-	number := func(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
 	return []string{
 		strconv.Itoa(n.Number), strconv.Itoa(n.Place), plainCell(name), n.Started.UTC().Format(time.RFC3339Nano),
-		number(n.Seconds), strconv.FormatInt(n.Requests, 10), strconv.FormatInt(n.Failed, 10),
-		number(n.RequestsPerSecond), number(n.TimePerRequest),
-		number(n.Latency.Mean), number(n.Latency.P50), number(n.Latency.P90), number(n.Latency.P99), number(n.Latency.P999), number(n.Latency.Max),
-		number(n.ServerCPUSeconds), number(n.Client.Busy), strconv.FormatBool(n.Client.Limit),
+		csvNumber(n.Seconds), strconv.FormatInt(n.Requests, 10), strconv.FormatInt(n.Failed, 10),
+		csvNumber(n.RequestsPerSecond), known(n.TimePerRequest),
+		known(n.Latency.Mean), known(n.Latency.P50), known(n.Latency.P90), known(n.Latency.P99), known(n.Latency.P999), known(n.Latency.Max),
+		known(n.ServerCPUSeconds), csvNumber(n.Client.Busy), strconv.FormatBool(n.Client.Limit),
 	}
 }
 

@@ -199,26 +199,25 @@ func (a *app) printNetReport(r *netReport) error {
 
 // netFigures puts a result into a rate and what else is to say of it.
 func netFigures(r *netload.Result) (rate, detail string) {
-	if r.Transactions > 0 {
-		rate = thousands(r.TransactionsPerSecond) + " /s"
-		detail = fmt.Sprintf("%d bytes each way", r.Size)
-		if r.TimedOut > 0 {
-			detail += fmt.Sprintf(", %d not answered", r.TimedOut)
-		}
-		return rate, detail
-	}
-	if p := r.Packets; p != nil {
+	switch p := r.Packets; {
+	case p != nil:
 		return thousands(p.ReceivedPerSecond) + " packets/s", fmt.Sprintf("%s Mbit/s of %d bytes; %s sent/s, %.2g%% lost, %d reordered, %d duplicated, jitter %s",
 			thousands(r.MbitPerSecond), r.Size, thousands(p.SentPerSecond), p.LostPercent, p.Reordered, p.Duplicated, shortTime(p.Jitter))
+	case r.Streams > 0:
+		detail = plural(r.Streams, "stream")
+		if r.Retransmits != nil {
+			detail += ", " + plural(int(*r.Retransmits), "retransmit")
+		}
+		return thousands(r.MbitPerSecond) + " Mbit/s", detail
 	}
-	detail = fmt.Sprintf("%d streams", r.Streams)
-	if r.Streams == 1 {
-		detail = "1 stream"
+	rate, detail = "no answer", fmt.Sprintf("%d bytes each way", r.Size)
+	if r.Transactions > 0 {
+		rate = thousands(r.TransactionsPerSecond) + " /s"
 	}
-	if r.Retransmits != nil {
-		detail += fmt.Sprintf(", %d retransmits", *r.Retransmits)
+	if r.TimedOut > 0 {
+		detail += fmt.Sprintf(", %d not answered", r.TimedOut)
 	}
-	return thousands(r.MbitPerSecond) + " Mbit/s", detail
+	return rate, detail
 }
 
 // thousands writes a figure with three digits or more, and a comma at each thousand.

@@ -74,18 +74,30 @@ var loadHead = []string{
 }
 
 func loadRow(r *load.Result) []string {
-	number := func(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
-	var p50, p99 string
-	if c := r.Corrected; c != nil {
-		p50, p99 = number(c.P50), number(c.P99)
+	row := []string{
+		r.URL, r.Protocol, string(r.Loop), strconv.Itoa(r.Concurrency), strconv.FormatBool(r.KeepAlive), known(r.Rate),
+		csvNumber(r.Seconds), strconv.FormatInt(r.Requests, 10), strconv.FormatInt(r.Failed, 10), csvNumber(r.RequestsPerSecond),
+		known(r.TimePerRequest),
 	}
-	return []string{
-		r.URL, r.Protocol, string(r.Loop), strconv.Itoa(r.Concurrency), strconv.FormatBool(r.KeepAlive), number(r.Rate),
-		number(r.Seconds), strconv.FormatInt(r.Requests, 10), strconv.FormatInt(r.Failed, 10), number(r.RequestsPerSecond),
-		number(r.TimePerRequest), number(r.Latency.Mean), number(r.Latency.P50), number(r.Latency.P90), number(r.Latency.P99),
-		number(r.Latency.P999), number(r.Latency.Max), p50, p99, strconv.FormatInt(r.BytesReceived, 10),
-		number(r.Client.Busy), strconv.FormatBool(r.Client.Limit),
+	var none load.Latency
+	latency, corrected := &r.Latency, &none
+	if r.Corrected != nil {
+		corrected = r.Corrected
 	}
+	for _, v := range []float64{latency.Mean, latency.P50, latency.P90, latency.P99, latency.P999, latency.Max, corrected.P50, corrected.P99} {
+		row = append(row, known(v))
+	}
+	return append(row, strconv.FormatInt(r.BytesReceived, 10), csvNumber(r.Client.Busy), strconv.FormatBool(r.Client.Limit))
+}
+
+func csvNumber(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
+
+// known writes a figure that is 0 only if there is none, and that JSON then leaves out.
+func known(v float64) string {
+	if v == 0 {
+		return ""
+	}
+	return csvNumber(v)
 }
 
 func (a *app) printLoadTable(r *load.Result) error {
@@ -98,8 +110,11 @@ func (a *app) printLoadTable(r *load.Result) error {
 		s.line("tls", "%s", r.TLS)
 	}
 	s.line("requests", "%d in %s s", r.Requests, digits(r.Seconds))
-	s.line("rate", "%s requests/s", digits(r.RequestsPerSecond))
-	if r.Loop == load.Closed {
+	answered := r.Requests > 0
+	if answered {
+		s.line("rate", "%s requests/s", digits(r.RequestsPerSecond))
+	}
+	if answered && r.Loop == load.Closed {
 		s.line("time/request", "%s ms (mean), %s ms across all", digits(r.TimePerRequest), digits(r.TimePerRequest/float64(r.Concurrency)))
 	}
 	s.line("status", "%s", statusWords(r.Statuses))
@@ -111,12 +126,15 @@ func (a *app) printLoadTable(r *load.Result) error {
 	if r.Resent > 0 {
 		s.line("resent", "%d, whose connection the server had closed while it was idle", r.Resent)
 	}
-	s.line("received", "%s, %s/s; a body has %s", bytesWords(float64(r.BytesReceived)), bytesWords(float64(r.BytesReceived)/max(r.Seconds, 1e-9)), bodyWords(r))
+	if received := bytesWords(float64(r.BytesReceived)); answered {
+		s.line("received", "%s, %s/s; a body has %s", received, bytesWords(float64(r.BytesReceived)/max(r.Seconds, 1e-9)), bodyWords(r))
+	} else {
+		s.line("received", "%s", received)
+	}
 	s.line("client", "%.0f %% of %s", 100*r.Client.Busy, plural(r.Client.CPUs, "CPU"))
 	if err := s.write(a.Out); err != nil {
 		return err
 	}
-	fmt.Fprintln(a.Out)
 	if err := a.printLatencies(r); err != nil {
 		return err
 	}
@@ -143,7 +161,7 @@ func (a *app) printNotes(notes []string) {
 func (a *app) printLatencies(r *load.Result) error {
 	t := newTable("MS", "MIN", "MEAN", "P50", "P75", "P90", "P95", "P99", "P99.9", "MAX")
 	add := func(name string, l *load.Latency) {
-		if l == nil {
+		if l.IsZero() {
 			return
 		}
 		row := []string{name}
@@ -159,6 +177,10 @@ func (a *app) printLatencies(r *load.Result) error {
 		add("request", &r.Latency)
 	}
 	add("connect", r.Connect)
+	if len(t.rows) == 0 {
+		return nil
+	}
+	fmt.Fprintln(a.Out)
 	return a.printTable(t)
 }
 

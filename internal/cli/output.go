@@ -54,19 +54,28 @@ func (a *app) print(v any, table func() error) error {
 	case formatJSON:
 		return writeJSON(a.Out, v)
 	case formatYAML:
-		js, err := json.Marshal(v)
+		text, err := asYAML(v)
 		if err != nil {
-			return fmt.Errorf("encode output: %w", err)
-		}
-		text, err := yaml.JSONToYAML(js)
-		if err != nil {
-			return fmt.Errorf("encode output: %w", err)
+			return err
 		}
 		_, err = a.Out.Write(text)
 		return err
 	default:
 		return table()
 	}
+}
+
+// asYAML has the names and values that JSON has.
+func asYAML(v any) ([]byte, error) {
+	js, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode output: %w", err)
+	}
+	text, err := yaml.JSONToYAML(js)
+	if err != nil {
+		return nil, fmt.Errorf("encode output: %w", err)
+	}
+	return text, nil
 }
 
 func writeJSON(w io.Writer, v any) error {

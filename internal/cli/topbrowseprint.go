@@ -3,12 +3,9 @@ package cli
 import (
 	"context"
 	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
-
-	"github.com/goccy/go-yaml"
 
 	"sarn/internal/monitor/fleet"
 	"sarn/internal/monitor/remote"
@@ -52,24 +49,11 @@ func (a *app) printHosts(t *topFlags, hosts []fleet.Status) error {
 		hosts[i] = fleet.Brief(hosts[i])
 		escapeHost(&hosts[i])
 	}
-	switch t.output {
-	case topFormat(formatJSON):
-		return writeJSON(a.Out, hosts)
-	case topFormat(formatYAML):
-		js, err := json.Marshal(hosts)
-		if err != nil {
-			return fmt.Errorf("encode output: %w", err)
-		}
-		text, err := yaml.JSONToYAML(js)
-		if err != nil {
-			return fmt.Errorf("encode output: %w", err)
-		}
-		_, err = a.Out.Write(text)
-		return err
-	case topFormat(formatCSV):
+	if t.output == topFormat(formatCSV) {
 		return a.printHostsCSV(hosts)
 	}
-	return a.printTable(hostTable(hosts))
+	a.format = format(t.output)
+	return a.print(hosts, func() error { return a.printTable(hostTable(hosts)) })
 }
 
 // escapeHost makes harmless what a host says of itself.

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
 	"sarn/internal/monitor/sample"
 )
 
@@ -113,13 +111,9 @@ func (a *app) printSampleData(t *topFlags, s *sample.Sample, first bool) error {
 	}
 	switch {
 	case t.output == topFormat(formatYAML):
-		js, err := json.Marshal(v)
+		text, err := asYAML(v)
 		if err != nil {
-			return fmt.Errorf("encode output: %w", err)
-		}
-		text, err := yaml.JSONToYAML(js)
-		if err != nil {
-			return fmt.Errorf("encode output: %w", err)
+			return err
 		}
 		if !first {
 			text = append([]byte("---\n"), text...)

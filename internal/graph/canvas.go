@@ -14,8 +14,15 @@ func (c *canvas) add(format string, args ...any) {
 	fmt.Fprintf(&c.body, format+"\n", args...)
 }
 
-// text writes s with its baseline at y. Further classes colour it.
-func (c *canvas) text(f face, x, y int, classes, s string) {
+// text writes s from x on, with its baseline at y. Further classes colour it.
+func (c *canvas) text(f face, x, y int, classes, s string) { c.write(f, "", x, y, classes, s) }
+
+// textTo is text that ends at x, whatever its font: how wide it is only its viewer knows.
+func (c *canvas) textTo(f face, x, y int, classes, s string) {
+	c.write(f, ` text-anchor="end"`, x, y, classes, s)
+}
+
+func (c *canvas) write(f face, anchor string, x, y int, classes, s string) {
 	if s == "" {
 		return
 	}
@@ -23,7 +30,7 @@ func (c *canvas) text(f face, x, y int, classes, s string) {
 	if classes != "" {
 		class += " " + classes
 	}
-	c.add(`<text class="%s" x="%d" y="%d">%s</text>`, class, x, y, html.EscapeString(clean(s)))
+	c.add(`<text class="%s" x="%d" y="%d"%s>%s</text>`, class, x, y, anchor, html.EscapeString(clean(s)))
 }
 
 func (c *canvas) rect(classes string, x, y, w, h, radius int) {

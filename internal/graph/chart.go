@@ -74,7 +74,7 @@ func (c *Chart) SVG() []byte {
 	end := top + step*len(c.Bars) - (step - high)
 	for i, b := range c.Bars {
 		y := top + step*i
-		to.text(plainFace, left-spacing-plainFace.width(b.Label), y+16, "", b.Label)
+		to.textTo(plainFace, left-spacing, y+16, "", b.Label)
 		to.rect(fmt.Sprintf("fill%d", i%len(colours)), left, y, at(b.Value)-left, high, 3)
 		if b.High > b.Low {
 			l, h, m := at(b.Low), at(b.High), y+high/2

@@ -28,6 +28,15 @@ func TestChart(t *testing.T) {
 	for _, text := range []string{"Mbit/s", "Sarn", "by <hand>", "10,492 (9,072 to 11,476)", "10,930", "0", "0.0123", "goal 10,602"} {
 		p.once(t, text, "plain")
 	}
+	labels, at := 0, map[float64]bool{}
+	for _, text := range p.texts {
+		if text.ends {
+			labels, at[text.right] = labels+1, true
+		}
+	}
+	if labels != len(c.Bars) || len(at) != 1 {
+		t.Errorf("%d labels end at %v; all of them end at the bars, whatever the font", labels, at)
+	}
 	if len(p.fills) != len(c.Bars) {
 		t.Errorf("%d bars for %d figures", len(p.fills), len(c.Bars))
 	}

@@ -16,6 +16,7 @@ import (
 type box struct {
 	left, top, right, bottom float64
 	what, class              string
+	ends                     bool // at right, whatever the font; other texts begin at left
 }
 
 func (b box) overlaps(o box) bool {
@@ -58,7 +59,11 @@ func read(t *testing.T, svg []byte) picture {
 		case xml.EndElement:
 			if text != nil {
 				f := faceOf(t, text.class)
-				text.right = text.left + float64(f.width(text.what))
+				if w := float64(f.width(text.what)); text.ends {
+					text.left = text.right - w
+				} else {
+					text.right = text.left + w
+				}
 				text.top, text.bottom = text.bottom-0.78*f.size, text.bottom+0.22*f.size
 				p.texts = append(p.texts, *text)
 			}
@@ -84,11 +89,14 @@ func (p *picture) element(t *testing.T, e xml.StartElement) *box {
 		return v
 	}
 	class, _, _ := strings.Cut(attr["class"], " ")
-	b := box{n("x"), n("y"), n("x") + n("width"), n("y") + n("height"), "", class}
+	b := box{n("x"), n("y"), n("x") + n("width"), n("y") + n("height"), "", class, false}
 	switch e.Name.Local {
 	case "svg":
 		p.page = b
 	case "text":
+		if attr["text-anchor"] == "end" {
+			return &box{right: n("x"), bottom: n("y"), class: class, ends: true}
+		}
 		return &box{left: n("x"), bottom: n("y"), class: class}
 	case "rect":
 		switch {

@@ -81,7 +81,7 @@ func (p *Plot) SVG() []byte {
 	for _, v := range up.ticks {
 		at := int(math.Round(y(v)))
 		to.line("rule", left, at, left+plotWide, at)
-		to.text(plainFace, left-12-plainFace.width(number(v)), at+4, "quiet", number(v))
+		to.textTo(plainFace, left-12, at+4, "quiet", number(v))
 	}
 	free := 0 // from where on there is room for a label
 	for _, t := range p.Ticks {

@@ -12,9 +12,18 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"sarn/internal/yamltree"
 )
+
+// mostWords bounds a file: a port is some 16 words and marks, and the controller takes
+// some 100,000 ports in a change.
+const mostWords = 4_000_000
+
+// mostUnknown bounds how many fields of an object are told to be unknown: each takes as
+// long as to decode the object.
+const mostUnknown = 20
 
 // Document is one YAML document of a file.
 type Document struct {
@@ -33,12 +42,12 @@ type Extra map[string]func() any
 // Problems with file and line, and all of them are reported together. A document that
 // is a list holds one object an element. Values of extra kinds are not validated.
 func Decode(file string, data []byte, extra Extra) ([]Document, error) {
-	tree, err := parse(file, bytes.TrimPrefix(data, []byte("\ufeff")))
+	docs, err := yamltree.Parse(bytes.TrimPrefix(data, []byte("\ufeff")), mostWords)
 	if err != nil {
-		return nil, err
+		return nil, Problems{problemOf(file, 1, err)}
 	}
 	d := decoder{file: file, extra: extra}
-	for _, doc := range tree.Docs {
+	for _, doc := range docs {
 		list, ok := doc.Body.(*ast.SequenceNode)
 		if !ok {
 			d.document(doc.Body)
@@ -54,23 +63,6 @@ func Decode(file string, data []byte, extra Extra) ([]Document, error) {
 		return nil, d.problems
 	}
 	return d.docs, nil
-}
-
-const unreadable = "is not YAML that can be read; look for a stray '!', '&' or '*'"
-
-// The YAML library panics on some tags and anchors that make no sense, such as a tag
-// on nothing; fuzzing finds them. A user gets a sentence all the same.
-
-func parse(file string, data []byte) (tree *ast.File, err error) {
-	defer func() {
-		if recover() != nil {
-			err = Problems{{File: file, Line: 1, FieldError: FieldError{"", unreadable}}}
-		}
-	}()
-	if tree, err = parser.ParseBytes(data, 0); err != nil {
-		return nil, Problems{problemOf(file, 1, err)}
-	}
-	return tree, nil
 }
 
 type decoder struct {
@@ -95,7 +87,7 @@ func (d *decoder) document(node ast.Node) {
 	line := node.GetToken().Position.Line
 	defer func() {
 		if recover() != nil {
-			d.fail(line, "", "", unreadable)
+			d.fail(line, "", "", yamltree.Unreadable)
 		}
 	}()
 	body, ok := node.(*ast.MappingNode)
@@ -139,7 +131,7 @@ func (d *decoder) decode(kind string, line int, body *ast.MappingNode, value any
 		return false
 	}
 	good := true
-	for len(body.Values) > 0 {
+	for told := 0; len(body.Values) > 0 && told < mostUnknown; told++ {
 		err := yaml.NodeToValue(body, value, yaml.Strict())
 		if err == nil {
 			break
@@ -189,19 +181,11 @@ func (d *decoder) validate() {
 	}
 }
 
-// problemOf turns a YAML library's error into a Problem: its first line, and the
-// line of the file that it points at.
+// problemOf turns an error of reading YAML into a Problem, on the line of the file that
+// it points at.
 func problemOf(file string, line int, err error) Problem {
-	msg := err.Error()
-	var ye yaml.Error
-	if errors.As(err, &ye) {
-		msg = ye.GetMessage()
-		if t := ye.GetToken(); t != nil {
-			line = t.Position.Line
-		}
-	}
-	msg, _, _ = strings.Cut(msg, "\n")
-	return Problem{File: file, Line: line, FieldError: FieldError{"", msg}}
+	wrong := yamltree.ErrorOf(err, line)
+	return Problem{File: file, Line: wrong.Line, FieldError: FieldError{"", wrong.Message}}
 }
 
 func keyOf(v *ast.MappingValueNode) string {

@@ -2,6 +2,8 @@ package intent_test
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"os"
 	"reflect"
 	"strings"
@@ -33,6 +35,9 @@ func TestDecodeSaysWhatIsWrongAndWhere(t *testing.T) {
 		"scalar":          {"hello\n", "f.yaml:1: a document is a list of `field: value` lines"},
 		"broken":          {"kind: VPC\nname: [\n", `f.yaml:2: `},
 		"tab":             {"kind: VPC\n\tname: v\n", `f.yaml:2: `},
+		"brackets":        {"kind: VPC\nname: " + strings.Repeat("[", 200_000), `f.yaml:2: is nested too deep`},
+		"unfolds":         {"kind: VPC\ncidrs: &a [&b [" + strings.Repeat("x,", 3000) + "]" + strings.Repeat(",*b", 3000) + "]\n", `f.yaml:2: the file unfolds to too many values`},
+		"alias of itself": {"kind: VPC\ncidrs: &a [*a]\n", `f.yaml:2: *a stands for nothing`},
 		"extra is strict": {"kind: Lab\nname: l\nfoo: 1\n", `f.yaml:3: unknown field "foo"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -51,6 +56,20 @@ func TestDecodeReportsEveryDocument(t *testing.T) {
 	_, err := intent.Decode("f.yaml", []byte("kind: VPC\nx: 1\n---\nkind: Node\ny: 1\n"), nil)
 	if err == nil || !strings.Contains(err.Error(), "f.yaml:2:") || !strings.Contains(err.Error(), "f.yaml:5:") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestUnknownFieldsAreToldUpToAPoint holds that an object with very many of them does not
+// take a time that grows with their square.
+func TestUnknownFieldsAreToldUpToAPoint(t *testing.T) {
+	text := "kind: VPC\n"
+	for i := range 1000 {
+		text += fmt.Sprintf("x%d: 1\n", i)
+	}
+	_, err := intent.Decode("f.yaml", []byte(text), nil)
+	var ps intent.Problems
+	if !errors.As(err, &ps) || len(ps) < 10 || len(ps) > 100 || !strings.HasPrefix(ps[0].Message, `unknown field "x`) {
+		t.Errorf("got %.200v", err)
 	}
 }
 

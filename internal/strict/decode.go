@@ -12,15 +12,11 @@ import (
 	"sarn/internal/problem"
 )
 
-// mostNodes bounds what a file of aliases to aliases unfolds to.
-const mostNodes = 100_000
-
 // decoder fills a value from YAML nodes and goes on after a mistake, so that all are told.
 type decoder struct {
 	file    string
 	wrong   problem.Problems
 	anchors map[string]ast.Node // that are complete: none holds itself
-	nodes   int
 }
 
 func (d *decoder) fail(n ast.Node, field, format string, args ...any) {
@@ -28,27 +24,15 @@ func (d *decoder) fail(n ast.Node, field, format string, args ...any) {
 }
 
 func (d *decoder) value(n ast.Node, v reflect.Value, field string) {
-	if d.nodes++; d.nodes > mostNodes {
-		if d.nodes == mostNodes+1 {
-			d.fail(n, field, "the file unfolds to more than %d values", mostNodes)
-		}
-		return
-	}
 	switch n := n.(type) {
 	case *ast.AnchorNode:
 		d.value(n.Value, v, field)
 		d.anchors[n.Name.String()] = n.Value
 		return
 	case *ast.AliasNode:
-		known := d.anchors[n.Value.String()]
-		if known == nil {
-			d.fail(n, field, "*%s stands for nothing: no &%s comes before it; a text that begins with '*' needs quotes", n.Value, n.Value)
-			return
+		if known := d.anchors[n.Value.String()]; known != nil { // else it is in what is told to be no field
+			d.value(known, v, field)
 		}
-		d.value(known, v, field)
-		return
-	case *ast.TagNode, *ast.MergeKeyNode:
-		d.fail(n, field, "tags are not read; a text that begins with '!' needs quotes")
 		return
 	}
 	if text, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {

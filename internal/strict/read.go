@@ -8,12 +8,14 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 
 	"sarn/internal/problem"
+	"sarn/internal/yamltree"
 )
+
+// mostWords bounds a file, and what its aliases to aliases unfold to.
+const mostWords = 100_000
 
 // Kind is a sort of file, for what is said of it.
 type Kind struct {
@@ -88,23 +90,17 @@ func (d *Document) line(field string) int {
 	return line
 }
 
-// parse returns the file's only document. The YAML library panics on some tags and
-// anchors that make no sense; a user gets a sentence all the same.
-func parse(file string, data []byte, kind Kind) (body *ast.MappingNode, err error) {
+// parse returns the file's only document.
+func parse(file string, data []byte, kind Kind) (*ast.MappingNode, error) {
 	fail := func(line int, format string, args ...any) error {
 		return problem.Problems{{File: file, Line: line, Message: fmt.Sprintf(format, args...)}}
 	}
-	defer func() {
-		if recover() != nil {
-			body, err = nil, fail(1, "is not YAML that can be read; look for a stray '!', '&' or '*'")
-		}
-	}()
-	tree, err := parser.ParseBytes(data, 0)
-	if err != nil {
-		line, msg := said(err)
-		return nil, fail(line, "%s", msg)
+	docs, err := yamltree.Parse(data, mostWords)
+	var wrong *yamltree.Error
+	if errors.As(err, &wrong) {
+		return nil, fail(wrong.Line, "%s", wrong.Message)
 	}
-	docs := slices.DeleteFunc(tree.Docs, func(d *ast.DocumentNode) bool {
+	docs = slices.DeleteFunc(docs, func(d *ast.DocumentNode) bool {
 		switch d.Body.(type) {
 		case nil, *ast.NullNode, *ast.CommentGroupNode:
 			return true
@@ -122,19 +118,4 @@ func parse(file string, data []byte, kind Kind) (body *ast.MappingNode, err erro
 		return nil, fail(lineOf(docs[0].Body), "%s is a list of `field: value` lines, such as `%s:`", kind.Name, kind.First)
 	}
 	return body, nil
-}
-
-// said is the first line of the YAML library's error, and the line of the file that it
-// points at.
-func said(err error) (line int, message string) {
-	line, message = 1, err.Error()
-	var ye yaml.Error
-	if errors.As(err, &ye) {
-		message = ye.GetMessage()
-		if t := ye.GetToken(); t != nil {
-			line = t.Position.Line
-		}
-	}
-	message, _, _ = strings.Cut(message, "\n")
-	return line, message
 }

@@ -70,10 +70,10 @@ type Server struct {
 
 	// The geometric means over the rounds. TimePerRequest is ab's: seconds × concurrency /
 	// requests, in milliseconds.
-	RequestsPerSecond Estimate `json:"requests_per_second"`
-	TimePerRequest    Estimate `json:"time_per_request_ms"`
+	RequestsPerSecond Estimate `json:"requests_per_second,omitzero"`
+	TimePerRequest    Estimate `json:"time_per_request_ms,omitzero"`
 	// Latency holds medians of the rounds' figures.
-	Latency Latency `json:"latency"`
+	Latency Latency `json:"latency,omitzero"`
 
 	Requests int64 `json:"requests"` // in all rounds
 	Failures int64 `json:"failed"`   // requests without a whole answer
@@ -102,13 +102,13 @@ type Round struct {
 	Seconds           float64        `json:"seconds"`
 	Requests          int64          `json:"requests"`
 	RequestsPerSecond float64        `json:"requests_per_second"`
-	TimePerRequest    float64        `json:"time_per_request_ms"`
+	TimePerRequest    float64        `json:"time_per_request_ms,omitempty"`
 	Statuses          map[int]int64  `json:"statuses"`
 	Failed            int64          `json:"failed"`
 	Failures          []load.Failure `json:"failures,omitempty"`
 	Connections       int64          `json:"connections"`
 	BytesReceived     int64          `json:"bytes_received"`
-	Latency           Latency        `json:"latency"`
+	Latency           Latency        `json:"latency,omitzero"`
 	Client            load.Client    `json:"client"`
 	// ServerCPUSeconds is what the server's processes used, 0 if it is not ours.
 	ServerCPUSeconds float64 `json:"server_cpu_seconds,omitempty"`

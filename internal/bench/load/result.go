@@ -23,8 +23,9 @@ type Result struct {
 	// Requests are those that got a whole answer, whatever its status.
 	Requests          int64   `json:"requests"`
 	RequestsPerSecond float64 `json:"requests_per_second"`
-	// TimePerRequest is ab's mean time per request: seconds × concurrency / requests.
-	TimePerRequest float64 `json:"time_per_request_ms"`
+	// TimePerRequest is ab's mean time per request: seconds × concurrency / requests. It
+	// is 0 without requests.
+	TimePerRequest float64 `json:"time_per_request_ms,omitempty"`
 	// Statuses counts answers by status code.
 	Statuses map[int]int64 `json:"statuses"`
 	// Failed counts requests without a whole answer; Failures says why.
@@ -53,11 +54,11 @@ type Result struct {
 
 	// Latency is from a request's sending (with its connection, if it is a new one) to
 	// the answer's last byte.
-	Latency Latency `json:"latency"`
+	Latency Latency `json:"latency,omitzero"`
 	// Corrected is from when a request was due, in an open loop alone: a closed loop
 	// does not know when it would have asked. Unsent requests count in it with what they
 	// had waited at the end.
-	Corrected *Latency `json:"latency_corrected,omitempty"`
+	Corrected *Latency `json:"latency_corrected,omitzero"`
 	// Connect is from dialling to a connection that can be used, TLS included.
 	Connect *Latency `json:"connect,omitempty"`
 
@@ -102,6 +103,9 @@ type Latency struct {
 	// Curve is the whole distribution, for drawing.
 	Curve []Point `json:"curve"`
 }
+
+// IsZero reports whether l is of nothing: then it has no figures to show.
+func (l *Latency) IsZero() bool { return l == nil || l.Count == 0 }
 
 // Point says that the share Quantile of all, from 0 to 1, took at most MS milliseconds.
 type Point struct {

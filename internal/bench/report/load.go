@@ -45,17 +45,11 @@ type named struct {
 // Latencies are those that the test has.
 func (b *loadBody) Latencies() []named {
 	r := b.Result
-	if r.Corrected == nil {
-		return b.withConnect(named{"request", &r.Latency})
+	all := []named{{"request", &r.Latency}, {"connect", r.Connect}}
+	if r.Corrected != nil {
+		all = []named{{"from due (corrected)", r.Corrected}, {"from sent (raw)", &r.Latency}, {"connect", r.Connect}}
 	}
-	return b.withConnect(named{"from due (corrected)", r.Corrected}, named{"from sent (raw)", &r.Latency})
-}
-
-func (b *loadBody) withConnect(l ...named) []named {
-	if c := b.Result.Connect; c != nil {
-		l = append(l, named{"connect", c})
-	}
-	return l
+	return slices.DeleteFunc(all, func(l named) bool { return l.IsZero() })
 }
 
 // Codes are the status codes in their order.
