@@ -302,9 +302,15 @@ func (g *computer) send(frames, size int) {
 	frame := make([]byte, size)
 	copy(frame, guestMAC)
 	frame[12], frame[13] = 0x88, 0xb5 // for experiments: IEEE 802
-	for range frames {
+	f := fabric{T: g.T}
+	taken := func() int { return atoi(f.read("/sys/class/net/" + g.tap + "/statistics/tx_packets")) }
+	before := taken()
+	for i := range frames {
 		if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: port.Index}); err != nil {
 			g.Fatal(err)
+		}
+		if i%50 == 49 { // no more at once than the guest's queue holds
+			f.eventually("the guest takes its frames", func() bool { return taken() >= before+i+1 })
 		}
 	}
 }
