@@ -89,7 +89,7 @@ var onlyIn = map[string][]string{
 	"github.com/klauspost/compress":   {"internal/monitor/history"},
 	"github.com/prometheus/":          {"internal/monitor/serve"},
 	"pgregory.net/rapid":              {"internal/netstate/netstatetest"},
-	"go.uber.org/goleak":              {},
+	"go.uber.org/goleak":              {"internal/timetest"},
 }
 
 type goPackage struct {
