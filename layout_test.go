@@ -93,7 +93,7 @@ var onlyIn = map[string][]string{
 	"github.com/goccy/go-yaml/parser": {"internal/yamltree"},
 	"github.com/prometheus/":          {"internal/monitor/serve"},
 	"pgregory.net/rapid":              {"internal/netstate/netstatetest"},
-	"go.uber.org/goleak":              {},
+	"go.uber.org/goleak":              {"internal/timetest"},
 }
 
 type goPackage struct {

@@ -12,15 +12,14 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"sarn/internal/agent"
 	"sarn/internal/api"
 	"sarn/internal/netstate"
 	"sarn/internal/netstate/netstatetest"
+	"sarn/internal/timetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { timetest.Main(m) }
 
 // These tests run in synctest's time, which goes on when everybody waits: no machine is
 // too slow for them, and what is to take no time takes none.

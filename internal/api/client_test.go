@@ -13,12 +13,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"sarn/internal/intent"
+	"sarn/internal/timetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { timetest.Main(m) }
 
 // clientOf returns a client of a server that answers with h.
 func clientOf(t *testing.T, h http.HandlerFunc) *Client {

@@ -50,7 +50,7 @@ func Run(ctx context.Context, args []string, s State) int {
 	defer stop()
 	a := &app{State: s}
 	root := a.rootCommand()
-	root.SetArgs(args)
+	root.SetArgs(append([]string{}, args...)) // for nil cobra takes those of the process
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK

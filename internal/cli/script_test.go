@@ -16,9 +16,9 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-	"go.uber.org/goleak"
 
 	"sarn/internal/api"
+	"sarn/internal/timetest"
 )
 
 func TestMain(m *testing.M) {
@@ -32,17 +32,7 @@ func TestMain(m *testing.M) {
 // leakFree fails when the tests leave goroutines behind.
 type leakFree struct{ m *testing.M }
 
-func (l leakFree) Run() int {
-	code := l.m.Run()
-	if code != 0 {
-		return code
-	}
-	if err := goleak.Find(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return 0
-}
+func (l leakFree) Run() int { return timetest.Run(l.m) }
 
 // Scripts run sarn against a real controller and nodes that do nothing but report.
 func TestScripts(t *testing.T) {

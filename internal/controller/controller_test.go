@@ -14,14 +14,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"sarn/internal/api"
 	"sarn/internal/intent"
 	"sarn/internal/store"
+	"sarn/internal/timetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { timetest.Main(m) }
 
 // running is a controller with its API on a real socket.
 type running struct {

@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"sarn/internal/timetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { timetest.Main(m) }
 
 // task is ready at once and ends with err when end is closed or its context ends.
 type task struct {

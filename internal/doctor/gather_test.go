@@ -5,15 +5,14 @@ import (
 	"slices"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"sarn/internal/netnstest"
+	"sarn/internal/timetest"
 )
 
 // Gather looks at a machine and leaves it as it was.
 func TestGatherLeavesNothing(t *testing.T) {
 	netnstest.Run(t, func(t *testing.T) {
-		defer goleak.VerifyNone(t)
+		defer timetest.NoLeaks(t)
 		show := func() string {
 			out, err := exec.Command("sh", "-c", "ip link; ip rule; ip route show table all; ip neigh; nft list ruleset; ls /run/netns; grep -r . /proc/sys/net/ipv4/conf 2>/dev/null").CombinedOutput()
 			if err != nil {

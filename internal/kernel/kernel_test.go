@@ -12,13 +12,12 @@ import (
 	"sarn/internal/kernel"
 	"sarn/internal/netnstest"
 	"sarn/internal/netstate"
-
-	"go.uber.org/goleak"
+	"sarn/internal/timetest"
 )
 
 func TestHostComesAndGoes(t *testing.T) {
 	netnstest.Run(t, func(t *testing.T) {
-		defer goleak.VerifyNone(t)
+		defer timetest.NoLeaks(t)
 		sh(t, foreign)
 		before := sh(t, show)
 		k := newKernel(t)
@@ -353,7 +352,7 @@ func TestErrorsSayHowToMend(t *testing.T) {
 
 func TestEnter(t *testing.T) {
 	netnstest.Run(t, func(t *testing.T) {
-		defer goleak.VerifyNone(t)
+		defer timetest.NoLeaks(t)
 		sh(t, "ip netns add a; ip -n a link set lo up; ip -n a address add 10.0.0.1/32 dev lo")
 		var inside string
 		var socket net.Listener

@@ -8,10 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"sarn/internal/netnstest"
 	"sarn/internal/netstate"
+	"sarn/internal/timetest"
 )
 
 func TestWatch(t *testing.T) {
@@ -50,7 +49,7 @@ func TestWatch(t *testing.T) {
 		{"link renamed", "ip link set vp_vm2 name other", netstate.Event{Routes: true}},
 	}...)
 	netnstest.Run(t, func(t *testing.T) {
-		defer goleak.VerifyNone(t)
+		defer timetest.NoLeaks(t)
 		sh(t, foreign)
 		k := newKernel(t)
 		converge(t, k, host())
@@ -107,7 +106,7 @@ func quiet(changed <-chan netstate.Event) {
 // link is among what was lost, and a route over it is told by the link's name.
 func TestWatchGoesOnAfterALoss(t *testing.T) {
 	netnstest.Run(t, func(t *testing.T) {
-		defer goleak.VerifyNone(t)
+		defer timetest.NoLeaks(t)
 		sh(t, foreign)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()

@@ -7,13 +7,12 @@ import (
 	"strings"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"sarn/internal/store"
 	"sarn/internal/store/storetest"
+	"sarn/internal/timetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { timetest.Main(m) }
 
 func TestEmbedded(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) *store.Store {

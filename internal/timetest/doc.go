@@ -1,3 +1,4 @@
-// Package timetest is for tests of how long things take. What a busy machine adds to a
-// time is chance and passes; what a wrong program does it does again.
+// Package timetest is for tests on a busy machine, of how long things take and of whether
+// they end. What such a machine adds to a time is chance and passes; what a wrong program
+// does it does again.
 package timetest

@@ -21,8 +21,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"sarn/internal/bench/load"
 	"sarn/internal/timetest"
 )
@@ -45,10 +43,9 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	os.Setenv("TMPDIR", tmp) // what is left in it is ours
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		os.RemoveAll(tmp)
-		os.Exit(code)
-	}))
+	code := timetest.Run(m)
+	os.RemoveAll(tmp)
+	os.Exit(code)
 }
 
 // serve answers at the address with the CPUs that it may use. Words say how it behaves.

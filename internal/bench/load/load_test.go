@@ -15,12 +15,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"sarn/internal/timetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { timetest.Main(m) }
 
 // TestCounts sends exactly as many requests as are asked for, as the server counts
 // them, and opens no connection too many.

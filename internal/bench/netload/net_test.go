@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"sarn/internal/timetest"
@@ -20,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) {
 	runtime.GOMAXPROCS(8) // both ends are in this process: see raw.go
-	goleak.VerifyTestMain(m)
+	timetest.Main(m)
 }
 
 // serve runs a server on loopback for the length of the test.
