@@ -136,6 +136,19 @@ func (p *pulse) forget() {
 	}
 }
 
+// pardon takes what was lost since then, once the pulse is answered again.
+func (p *pulse) pardon(from time.Time) {
+	p.f.Helper()
+	p.again()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, b := range p.beats {
+		if !b.sent.Before(from) {
+			p.beats[i].answered = true
+		}
+	}
+}
+
 func (p *pulse) count(from, until time.Time) (sent, missed int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

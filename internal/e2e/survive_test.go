@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // pid returns the process of a lab that has the words on its command line.
@@ -41,12 +43,19 @@ func (f fabric) kill(pid int) []string {
 	if err != nil {
 		f.Fatal(err)
 	}
+	// Its descriptor tells the end of all threads: the first may be a zombie while others
+	// still hold the files and sockets that who comes next wants.
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer unix.Close(fd)
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		f.Fatal(err)
 	}
 	f.eventually("the process is dead", func() bool {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		return err != nil || strings.Contains(string(stat), ") Z ")
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		return err == nil && n == 1
 	})
 	return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00")
 }
@@ -73,7 +82,13 @@ func (f fabric) restart(machine string, args []string) string {
 	if err := start(); err != nil {
 		f.Fatal(err)
 	}
-	f.Cleanup(func() { _ = cmd.Process.Signal(syscall.SIGTERM); _ = cmd.Wait() })
+	f.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+		if said, _ := os.ReadFile(log); f.Failed() {
+			f.Logf("%v said last:\n%s", args[:min(len(args), 4)], said[max(0, len(said)-1500):])
+		}
+	})
 	return log
 }
 
