@@ -118,6 +118,20 @@ func TestKilled(t *testing.T) {
 	}
 }
 
+// TestNoTierIsAhead of a finer one on the disk, whenever the writer is killed: what goes on
+// from the finest one would be in a period that is written already.
+func TestNoTierIsAhead(t *testing.T) {
+	s := opened(t, Config{Dir: t.TempDir(), Tiers: smallTiers()})
+	for i := range 4000 {
+		add(t, s, host(noon.Add(time.Duration(i+3)*time.Second), process(1, 1)))
+		for n, tier := range s.tiers[1:] {
+			if tier.newest() > s.tiers[n].newest() {
+				t.Fatalf("after %d passes the tier of %s has %d on the disk, the finer one %d", i+1, tier.step, tier.newest(), s.tiers[n].newest())
+			}
+		}
+	}
+}
+
 // noGap looks for a gap, and for the process that was alone in each second.
 func noGap(t *testing.T, s *Store, from, to time.Time) {
 	t.Helper()

@@ -186,8 +186,17 @@ func (s *Store) roll(i int, e *entry) error {
 // waiting is how many blocks may wait for a disk that is full.
 const waiting = 4
 
-// flush writes what is pending.
+// flush writes what is pending, and first that of finer tiers: no tier on the disk is ahead
+// of a finer one, from which rebuild goes on.
 func (s *Store) flush(t *tier) error {
+	for _, finer := range s.tiers {
+		if finer == t {
+			break
+		}
+		if len(finer.pending) > 0 {
+			_ = s.flush(finer) // what goes wrong is told when that one is full
+		}
+	}
 	h, data := s.coder.encode(t.pending, t.peaks)
 	err := s.room(int64(len(data)))
 	if err == nil {
