@@ -2,6 +2,7 @@ package serve
 
 import (
 	"maps"
+	"math"
 	"sync"
 
 	"sarn/internal/monitor/sample"
@@ -37,20 +38,25 @@ func (t *totals) add(s *sample.Sample, took float64) {
 	defer t.mu.Unlock()
 	t.passes++
 	t.pass = took
+	// What nobody tells (-1) is nothing.
+	time := func(rate float64) float64 { return max(rate, 0) * s.Interval }
+	things := func(rate float64) float64 { return math.Round(time(rate)) } // they were whole before they were a rate
 	c, cpus := s.CPU.Total, float64(len(s.CPU.Cores))
-	t.count(s, "cpu", "", c.User*cpus, c.Nice*cpus, c.System*cpus, c.Idle*cpus, c.IOWait*cpus, c.IRQ*cpus, c.SoftIRQ*cpus, c.Steal*cpus)
-	t.count(s, "system", "", s.Tasks.ContextSwitches, s.Tasks.Forks, s.Swap.In, s.Swap.Out)
+	t.count("cpu", "", time(c.User*cpus), time(c.Nice*cpus), time(c.System*cpus), time(c.Idle*cpus), time(c.IOWait*cpus), time(c.IRQ*cpus),
+		time(c.SoftIRQ*cpus), time(c.Steal*cpus))
+	t.count("system", "", things(s.Tasks.ContextSwitches), things(s.Tasks.Forks), things(s.Swap.In), things(s.Swap.Out))
 	for i := range s.Disks {
 		d := &s.Disks[i]
-		t.count(s, "disk", d.Name, d.Reads, d.Writes, d.ReadBytes, d.WriteBytes, d.Busy)
+		t.count("disk", d.Name, things(d.Reads), things(d.Writes), things(d.ReadBytes), things(d.WriteBytes), time(d.Busy))
 	}
 	for i := range s.Interfaces {
 		n := &s.Interfaces[i]
-		t.count(s, "interface", n.Name, n.RxBytes, n.TxBytes, n.RxPackets, n.TxPackets, n.RxErrors, n.TxErrors, n.RxDrops, n.TxDrops)
+		t.count("interface", n.Name, things(n.RxBytes), things(n.TxBytes), things(n.RxPackets), things(n.TxPackets), things(n.RxErrors),
+			things(n.TxErrors), things(n.RxDrops), things(n.TxDrops))
 	}
 	for i := range s.Machines {
 		m := &s.Machines[i]
-		t.count(s, "machine", m.ID, m.CPU, m.ReadBytes, m.WriteBytes, m.RxBytes, m.TxBytes)
+		t.count("machine", m.ID, time(m.CPU), things(m.ReadBytes), things(m.WriteBytes), things(m.RxBytes), things(m.TxBytes))
 	}
 	for k, c := range t.counts {
 		if c.pass != t.passes {
@@ -59,16 +65,16 @@ func (t *totals) add(s *sample.Sample, took float64) {
 	}
 }
 
-// count adds rates over the interval. What nobody tells (-1) is nothing.
-func (t *totals) count(s *sample.Sample, kind, name string, rates ...float64) {
+// count adds to what was counted of a thing.
+func (t *totals) count(kind, name string, more ...float64) {
 	c := t.counts[thing{kind, name}]
 	if c == nil {
 		c = &count{}
 		t.counts[thing{kind, name}] = c
 	}
 	c.pass = t.passes
-	for i, r := range rates {
-		c.values[i] += max(r, 0) * s.Interval
+	for i, n := range more {
+		c.values[i] += n
 	}
 }
 
