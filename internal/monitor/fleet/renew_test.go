@@ -136,7 +136,10 @@ func TestRenewed(t *testing.T) {
 	if len(f.Hosts()) != 1 || host(f, "a").Name == "" {
 		t.Errorf("a file that is wrong changes the hosts: %+v", f.Hosts())
 	}
-	write("hosts.yaml", hosts+"  - {name: b, address: \"https://"+address+"\"}\n")
+	// What is wrong may be another file, which then changes alone.
+	write("hosts.yaml", hosts+"  - {name: b, address: \"https://"+address+"\", token_file: token-of-b}\n")
+	eventually(t, "a token that is not there is told of", func() bool { return strings.Contains(strings.Join(f.Notes(), ""), "token-of-b") })
+	write("token-of-b", token)
 	eventually(t, "b is up too", func() bool { return up("a") && up("b") && len(f.Notes()) == 0 })
 
 	const other = "another-token-that-nobody-may-see"
