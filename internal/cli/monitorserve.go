@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"sarn/internal/daemon"
+	"sarn/internal/keys"
 	"sarn/internal/monitor/alert"
 	"sarn/internal/monitor/collect"
 	"sarn/internal/monitor/history"
@@ -159,7 +160,7 @@ func (a *app) monitorServe(cmd *cobra.Command, m *monitorFlags) error {
 func (a *app) monitorConfig(m *monitorFlags) (serve.Config, error) {
 	c := serve.Config{
 		Listen: m.listen, Interval: m.interval, Viewers: m.viewers, Version: a.version(),
-		TLSCert: a.target.cert, TLSKey: a.target.key, ClientCA: a.target.ca, Admit: admitPeople, TokenFile: m.tokenFile,
+		TLSCert: a.target.cert, TLSKey: a.target.key, ClientCA: a.target.ca, Admit: admitPeople,
 		Names: append([]string{hostname()}, m.names...),
 	}
 	if name, err := os.Hostname(); err == nil {
@@ -170,6 +171,12 @@ func (a *app) monitorConfig(m *monitorFlags) (serve.Config, error) {
 	}
 	if !m.noHistory && m.interval < time.Second {
 		return c, usageError("--interval %s: history has a record a second at most; give 1s or more, or --no-history", m.interval)
+	}
+	if m.tokenFile != "" {
+		var err error
+		if c.Token, c.TokenFile, err = keys.TakeToken(m.tokenFile); err != nil {
+			return c, usageError("%w", err)
+		}
 	}
 	return c, nil
 }

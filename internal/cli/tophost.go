@@ -34,8 +34,7 @@ func (a *app) remoteConfig(h *hostFlags, address string) (remote.Config, error) 
 	var err error
 	switch {
 	case h.tokenFile != "":
-		c.TokenFile = h.tokenFile
-		c.Token, err = keys.ReadToken(h.tokenFile)
+		c.Token, c.TokenFile, err = keys.TakeToken(h.tokenFile)
 	case a.Getenv(monitorTokenVariable) != "":
 		c.Token, err = keys.CheckToken(a.Getenv(monitorTokenVariable), monitorTokenVariable)
 	}

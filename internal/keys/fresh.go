@@ -7,8 +7,13 @@ import (
 	"time"
 )
 
-// lookEvery is how often, at most, files are asked whether they have changed.
-const lookEvery = time.Second
+const (
+	// lookEvery is how often, at most, files are asked whether they have changed.
+	lookEvery = time.Second
+	// tryEvery is how often what could not be read is tried again without a change: the
+	// reason may be another file that they name, or a program with too many files open.
+	tryEvery = 5 * time.Second
+)
 
 // Fresh is what files hold. It may be asked from several goroutines.
 type Fresh[T any] struct {
@@ -20,6 +25,8 @@ type Fresh[T any] struct {
 	value  T
 	states []state
 	looked time.Time
+	tried  time.Time // when the files were read last
+	said   string    // why they could not be; "" if they could
 }
 
 // state tells one content of a file from another. The zero one is that of no file.
@@ -30,7 +37,8 @@ type state struct {
 }
 
 // NewFresh reads files, and fails if that does. Later, what cannot be read leaves the
-// value as it was; wrong, unless it is nil, is told so once for each change of the files.
+// value as it was and is tried again; wrong, unless it is nil, is told so once for each
+// change of the files and each reason.
 func NewFresh[T any](read func() (T, error), wrong func(error), files ...string) (*Fresh[T], error) {
 	f := &Fresh[T]{read: read, wrong: wrong, files: files, looked: time.Now()}
 	f.states = f.look() // before: what changes while it is read is read again
@@ -54,18 +62,20 @@ func (f *Fresh[T]) Changed() (value T, changed bool) {
 	}
 	f.looked = time.Now()
 	now := f.look()
-	if same(now, f.states) {
+	other := !same(now, f.states)
+	if !other && (f.said == "" || time.Since(f.tried) < tryEvery) {
 		return f.value, false
 	}
-	f.states = now
+	f.states, f.tried = now, time.Now()
 	read, err := f.read()
 	if err != nil {
-		if f.wrong != nil {
+		if f.wrong != nil && (other || f.said != err.Error()) {
 			f.wrong(err)
 		}
+		f.said = err.Error()
 		return f.value, false
 	}
-	f.value = read
+	f.value, f.said = read, ""
 	return f.value, true
 }
 

@@ -2,6 +2,7 @@ package keys
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -82,6 +83,35 @@ func TestFresh(t *testing.T) {
 	}
 }
 
+// What could not be read for a reason that is not in the files is tried again, and each
+// reason is told once.
+func TestFreshTriesAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a")
+	write(t, file, "1")
+	var reason error
+	told := 0
+	f, err := NewFresh(func() (string, error) { text, _ := os.ReadFile(file); return string(text), reason }, func(error) { told++ }, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, "22")
+	again := func(want string, changed bool, telling int) {
+		t.Helper()
+		f.tried = f.tried.Add(-time.Hour)
+		if v, other := later(f); v != want || other != changed || told != telling {
+			t.Errorf("%q, changed %v, told %d times; want %q, %v, %d", v, other, told, want, changed, telling)
+		}
+	}
+	reason = errors.New("too many open files")
+	again("1", false, 1)
+	again("1", false, 1)
+	reason = errors.New("what it names is not there")
+	again("1", false, 2)
+	reason = nil
+	again("22", true, 2)
+	again("22", false, 2)
+}
+
 func TestReadToken(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	for text, want := range map[string]string{
@@ -98,6 +128,30 @@ func TestReadToken(t *testing.T) {
 		}
 	}
 	if _, err := ReadToken(file + ".none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}
+
+// A file can be read again, a pipe cannot; both have a token.
+func TestTakeToken(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	write(t, file, "a-token\n")
+	if token, lasting, err := TakeToken(file); token != "a-token" || lasting != file || err != nil {
+		t.Errorf("of a file: %q, %q, %v", token, lasting, err)
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := w.WriteString("a-token\n"); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if token, lasting, err := TakeToken(fmt.Sprintf("/dev/fd/%d", r.Fd())); token != "a-token" || lasting != "" || err != nil {
+		t.Errorf("of a pipe: %q, %q, %v", token, lasting, err)
+	}
+	if _, _, err := TakeToken(file + ".none"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
 	}
 }

@@ -37,6 +37,17 @@ func ReadToken(file string) (string, error) {
 	return CheckToken(strings.TrimSpace(string(text)), file)
 }
 
+// TakeToken is ReadToken, and returns the file again if it can be read once more. A pipe,
+// such as a shell's <(command), cannot.
+func TakeToken(file string) (token, lasting string, err error) {
+	info, err := os.Stat(file)
+	if err == nil && info.Mode().IsRegular() {
+		lasting = file
+	}
+	token, err = ReadToken(file)
+	return token, lasting, err
+}
+
 // CheckToken says whether a token can be one; from is where it was found.
 func CheckToken(token, from string) (string, error) {
 	switch {

@@ -67,6 +67,7 @@ func TestFilesThatAreNone(t *testing.T) {
 		"rules: [}":            "f:1: ",
 		"rules: []\n---\na: b": "f:3: is a second document",
 		"rules: 5":             "f:1: rules: is a list",
+		"rules:\n- name: *web": "f:2: *web stands for nothing: no &web comes before it; a text that begins with '*' needs quotes",
 		"rules: []\nrules: []": "f:2: ",
 		"! ! &":                "f:1: ",
 	} {

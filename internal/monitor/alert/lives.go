@@ -37,7 +37,7 @@ type incarnation struct {
 // life is the runs of one identity. A restart is a run that began after another was seen
 // to end, within the window.
 type life struct {
-	machine string                 // that it belongs to
+	machine string                 // that the run belongs to which began last
 	runs    map[incarnation]uint64 // to the pass in which it was last seen
 	fresh   int                    // runs that are new in this pass
 	lost    int                    // runs that ended and that nothing took the place of
@@ -65,9 +65,9 @@ func (ls *lives) see(id identity, run incarnation, machine string, pass uint64) 
 		l = &life{runs: map[incarnation]uint64{}}
 		ls.of[id] = l
 	}
-	l.machine = machine
 	if _, known := l.runs[run]; !known {
 		l.fresh++
+		l.machine = machine
 	}
 	l.runs[run] = pass
 }

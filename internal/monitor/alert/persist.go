@@ -202,6 +202,9 @@ func (e *Engine) restoreAlert(s *savedAlert, pause time.Duration) {
 	labels := st.Alert.Labels
 	st.Alert = s.Alert
 	st.Alert.Labels = labels
+	if a := &st.Alert; a.Worst == nil && !a.Missing && !a.Gone && a.Level > OK { // saved before there was one
+		st.worse(r, a.Value)
+	}
 	for n := range st.latches {
 		l, t := &st.latches[n], r.levels[n]
 		l.on = slices.Contains(s.On, t.level)

@@ -1,7 +1,9 @@
 package alert
 
 import (
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -53,6 +55,40 @@ func TestThePastSaysTheWorst(t *testing.T) {
 	}
 }
 
+// A state that was saved before alerts had a worst value begins with the value that it has.
+func TestTheWorstOfAnOldState(t *testing.T) {
+	state := filepath.Join(t.TempDir(), "alerts.json")
+	b := newBed(t, cpuRule, state)
+	for range 4 {
+		b.pass(busy(.85))
+	}
+	if err := b.e.write(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := regexp.MustCompile(`"worst(_text)?": *("[^"]*"|[0-9.]+), *`).ReplaceAll(text, nil)
+	if len(old) == len(text) {
+		t.Fatalf("there is no worst value in %s", text)
+	}
+	if err := os.WriteFile(state, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	conf, err := Parse("x", []byte(cpuRule))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.start(*conf, state)
+	for range 4 {
+		b.pass(busy(.1))
+	}
+	if past := b.e.Past(2); len(past) != 1 || past[0].WorstText != "85%" || !strings.Contains(past[0].Message, "was 85% at worst") {
+		t.Errorf("%+v", past)
+	}
+}
+
 // The next episode of the same subject does not have the worst of the one before.
 func TestTheWorstIsOfOneEpisode(t *testing.T) {
 	b := newBed(t, cpuRule, "")
@@ -62,6 +98,27 @@ func TestTheWorstIsOfOneEpisode(t *testing.T) {
 	past := b.e.Past(2)
 	if len(past) != 2 || past[0].WorstText != "85%" || past[1].WorstText != "99%" {
 		t.Errorf("%+v", past)
+	}
+}
+
+// Of containers that run the same program, the alert names the one in which it restarted.
+func TestTheMachineOfARestart(t *testing.T) {
+	for _, restarted := range []string{"docker/a", "docker/b"} {
+		b := newBed(t, `rules: [{name: back, of: process, value: restarted, match: {name: nginx}}]`, "")
+		pass := func(pids map[string]int) {
+			var s sample.Sample
+			for _, machine := range []string{"docker/a", "docker/b"} {
+				s.Processes = append(s.Processes, sample.Process{PID: pids[machine], Name: "nginx", Command: "nginx", Machine: machine})
+			}
+			b.pass(s)
+		}
+		pids := map[string]int{"docker/a": 4, "docker/b": 5}
+		pass(pids)
+		pids[restarted] = 7
+		pass(pids)
+		if active := b.e.Active(); len(active) != 1 || active[0].Machine != restarted || !strings.Contains(active[0].Subject, restarted) {
+			t.Errorf("in %s nginx restarted, and told is %+v", restarted, active)
+		}
 	}
 }
 

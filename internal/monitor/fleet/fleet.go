@@ -57,7 +57,7 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("the interval is from %s to 1h", leastInterval)
 	}
 	if len(c.Hosts) == 0 && len(c.Finders) == 0 {
-		return errors.New("there is no host to look at")
+		return errors.New("there is no host to look at: name one in the file of hosts, or take --nodes or --mdns")
 	}
 	if len(c.Hosts) > mostHosts {
 		return fmt.Errorf("%d hosts are more than %d", len(c.Hosts), mostHosts)
@@ -207,7 +207,8 @@ func (f *Fleet) Settled() bool {
 }
 
 // set makes hosts those that a finder has named. A name that several have named is the
-// first one's, in the order of the config; a host with another address is another host.
+// first one's, in the order of the config; a host with another address is another host. One
+// whose files could not be read is tried again.
 func (f *Fleet) set(ctx context.Context, all *sync.WaitGroup, finder int, hosts []Host) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -218,7 +219,7 @@ func (f *Fleet) set(ctx context.Context, all *sync.WaitGroup, finder int, hosts 
 		}
 	}
 	for name, r := range f.hosts {
-		if h, ok := wanted[name]; r.finder == finder && (!ok || !same(h, r.host)) {
+		if h, ok := wanted[name]; r.finder == finder && (!ok || !same(h, r.host) || r.client == nil) {
 			r.stop()
 			delete(f.hosts, name)
 		}

@@ -115,7 +115,7 @@ func (m *MDNS) ask(ctx context.Context, patience time.Duration) ([]Host, error) 
 	}
 	// The library goes on changing what it has handed out until it returns.
 	entries := make(chan *mdns.ServiceEntry, mostFound)
-	v4 := len(ipv4Of(on)) > 0 // IPv6 is asked by where there is nothing else: one of them is enough
+	v4 := len(ipv4Of(on)) > 0 // who listens on IPv6 answers by IPv4 too: one of them is enough
 	err = mdns.QueryContext(ctx, &mdns.QueryParam{Service: service, Domain: strings.Trim(domain, "."), Timeout: patience, Interface: on,
 		Entries: entries, DisableIPv4: !v4, DisableIPv6: v4, Logger: log.New(io.Discard, "", 0)})
 	if err != nil && v4 && source("udp4") == nil { // the library listens where the default route leads
@@ -134,13 +134,13 @@ func (m *MDNS) ask(ctx context.Context, patience time.Duration) ([]Host, error) 
 	return hosts, nil
 }
 
-// host is the one that has answered, by IPv4 or IPv6.
+// host is the one that has answered, by its IPv4 address if this machine has one too and
+// there is one: a monitor may listen on IPv6 alone.
 func (m *MDNS) host(e *mdns.ServiceEntry, v4 bool) (Host, bool) {
 	name, ours := strings.CutSuffix(strings.TrimSuffix(e.Name, "."), "."+service+"."+strings.Trim(domain, "."))
 	address, ok := netip.AddrFromSlice(e.AddrV4.To4())
-	if !v4 && e.AddrV6IPAddr != nil {
-		address, ok = netip.AddrFromSlice(e.AddrV6IPAddr.IP.To16())
-		address = address.WithZone(e.AddrV6IPAddr.Zone)
+	if six := e.AddrV6IPAddr; six != nil && !six.IP.IsLinkLocalUnicast() && (!v4 || !ok) {
+		address, ok = netip.AddrFromSlice(six.IP.To16())
 	}
 	if !ours || !ok || e.Port < 1 || e.Port > 65535 || !nameRE.MatchString(name) || address.IsLoopback() || address.IsMulticast() || address.IsUnspecified() {
 		return Host{}, false

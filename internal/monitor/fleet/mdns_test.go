@@ -94,10 +94,19 @@ func TestMDNS(t *testing.T) {
 }
 
 // TestMDNSByIPv6 has a host on a network without IPv4, which is found and asked.
-func TestMDNSByIPv6(t *testing.T) {
+func TestMDNSByIPv6(t *testing.T) { testIPv6(t, "[::]:61208") }
+
+// TestMDNSOfIPv6 has a host that listens on IPv6 alone where there is IPv4 too.
+func TestMDNSOfIPv6(t *testing.T) {
+	testIPv6(t, "[fd09::11]:61208", "address add 10.9.0.1/24 dev v0", "route add 224.0.0.0/4 dev v0",
+		"-n hyper1 address add 10.9.0.11/24 dev eth0", "-n hyper1 route add 224.0.0.0/4 dev eth0")
+}
+
+func testIPv6(t *testing.T, announced string, more ...string) {
 	netnstest.Run(t, func(t *testing.T) {
 		ip(t, "netns add hyper1", "link add v0 type veth peer eth0 netns hyper1", "link set v0 up", "-n hyper1 link set eth0 up", "-n hyper1 link set lo up",
 			"address add fd09::1/64 dev v0 nodad", "-n hyper1 address add fd09::11/64 dev eth0 nodad")
+		ip(t, more...)
 		dir := t.TempDir()
 		if _, err := pki.Init(dir); err != nil {
 			t.Fatal(err)
@@ -115,7 +124,7 @@ func TestMDNSByIPv6(t *testing.T) {
 		ended := make(chan error, 2)
 		go func() { ended <- inside("hyper1", func() error { return s.Run(ctx) }) }()
 		go func() {
-			ended <- inside("hyper1", func() error { return Announce(ctx, Announcement{Name: "hyper1", Listen: "[::]:61208"}) })
+			ended <- inside("hyper1", func() error { return Announce(ctx, Announcement{Name: "hyper1", Listen: announced}) })
 		}()
 		t.Cleanup(func() {
 			cancel()
@@ -158,6 +167,22 @@ func TestAnswers(t *testing.T) {
 	m.Config.CA = "ca.crt"
 	if h, _ := m.host(good(), true); h.Token != token {
 		t.Errorf("one that the authority vouches for gets no token: %+v", h)
+	}
+	six, link := &net.IPAddr{IP: net.ParseIP("fd00::1")}, &net.IPAddr{IP: net.ParseIP("fe80::1"), Zone: "eth0"}
+	for _, c := range []struct {
+		four net.IP
+		six  *net.IPAddr
+		v4   bool
+		want string
+	}{
+		{net.IPv4(10, 0, 0, 1), six, true, "https://10.0.0.1:61208"}, {net.IPv4(10, 0, 0, 1), six, false, "https://[fd00::1]:61208"},
+		{net.IPv4(10, 0, 0, 1), link, false, "https://10.0.0.1:61208"}, {nil, six, true, "https://[fd00::1]:61208"}, {nil, link, true, ""},
+	} {
+		e := good()
+		e.AddrV4, e.AddrV6IPAddr = c.four, c.six
+		if h, _ := m.host(e, c.v4); h.Address != c.want {
+			t.Errorf("%+v: %q", c, h.Address)
+		}
 	}
 	for what, change := range map[string]func(*mdns.ServiceEntry){
 		"other service": func(e *mdns.ServiceEntry) { e.Name = "hyper1._http._tcp.local." },

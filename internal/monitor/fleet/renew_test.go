@@ -95,6 +95,28 @@ func (d *door) leads(to string) {
 	d.conns = nil
 }
 
+// TestFoundWhileRenewed: a host that is found while its authority's certificate is not there
+// is asked once that is.
+func TestFoundWhileRenewed(t *testing.T) {
+	ca, pair := issued(t)
+	address, _ := server(t, &machine{name: "a"}, serve.Config{Listen: "127.0.0.1:0", Token: token, TLSCert: pair.Cert, TLSKey: pair.Key})
+	file := filepath.Join(t.TempDir(), "ca.crt")
+	c := make(told)
+	f := looking(t, Config{Finders: []Finder{c}})
+	a := found{hosts: []Host{{"a", remote.Config{Address: "https://" + address, Token: token, CA: file}}}}
+	c <- a
+	eventually(t, "it cannot be read", func() bool { return strings.Contains(host(f, "a").Error, file) })
+	text, err := os.ReadFile(ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c <- a
+	eventually(t, "a is up", func() bool { return host(f, "a").State == remote.Up })
+}
+
 // TestRenewed: a file of hosts, a token and an authority's certificate that have changed
 // are those that count; a file of hosts that is wrong leaves the hosts that there were.
 func TestRenewed(t *testing.T) {
@@ -136,7 +158,10 @@ func TestRenewed(t *testing.T) {
 	if len(f.Hosts()) != 1 || host(f, "a").Name == "" {
 		t.Errorf("a file that is wrong changes the hosts: %+v", f.Hosts())
 	}
-	write("hosts.yaml", hosts+"  - {name: b, address: \"https://"+address+"\"}\n")
+	// What is wrong may be another file, which then changes alone.
+	write("hosts.yaml", hosts+"  - {name: b, address: \"https://"+address+"\", token_file: token-of-b}\n")
+	eventually(t, "a token that is not there is told of", func() bool { return strings.Contains(strings.Join(f.Notes(), ""), "token-of-b") })
+	write("token-of-b", token)
 	eventually(t, "b is up too", func() bool { return up("a") && up("b") && len(f.Notes()) == 0 })
 
 	const other = "another-token-that-nobody-may-see"
