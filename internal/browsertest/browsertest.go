@@ -23,6 +23,7 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/security"
 	"github.com/chromedp/chromedp"
 )
 
@@ -103,6 +104,7 @@ func (br *Browser) Open(t *testing.T, address string, look Look) *Tab {
 	})
 	command(b, network.Enable, network.EnableParams{})
 	command(b, cdplog.Enable, cdp.Empty{})
+	command(b, security.SetIgnoreCertificateErrors, security.SetIgnoreCertificateErrorsParams{Ignore: true}) // tests sign their own
 	command(b, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "UTC"})
 	if look.Dark {
 		command(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{

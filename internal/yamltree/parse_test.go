@@ -63,6 +63,9 @@ var hostile = map[string]struct{ text, want string }{
 	"document ends":          {fill("...\n"), ""},
 	"comments":               {fill("#\n"), ""},
 	"long text":              {"a: |\n" + fill(" b\n"), ""},
+	"text of empty lines":    {"a: |\n b\n" + fill("\n"), "line 203: is within more than 200 empty lines"},
+	"of lines as on Windows": {"a: |\r\n b\r\n" + fill(" \r\n"), "line 203: is within more than 200 empty lines"},
+	"text with empty lines":  {"a: |\n" + fill(" b\n\n\r\n \n"), ""},
 }
 
 // allocated returns how many bytes parsing allocates in all, those that it frees too: it

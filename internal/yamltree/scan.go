@@ -17,12 +17,19 @@ const (
 
 	// mostOfWord bounds the size of a file, in bytes for each word that it may have.
 	mostOfWord = 16
+
+	// mostEmpty bounds the empty lines in a row: of a text after '|' the library takes a time
+	// that grows with their square.
+	mostEmpty = 200
 )
 
 // scan returns the words and marks of a file, or what makes it one not to be parsed.
 func scan(data []byte, most int) (token.Tokens, error) {
 	if len(data) > most*mostOfWord {
 		return nil, &Error{1, fmt.Sprintf("is of %d bytes; at most %d are read", len(data), most*mostOfWord)}
+	}
+	if line := emptyLines(data); line > 0 {
+		return nil, &Error{line, fmt.Sprintf("is within more than %d empty lines, and no more are read in a row", mostEmpty)}
 	}
 	var s scanner.Scanner
 	s.Init(string(data))
@@ -42,6 +49,24 @@ func scan(data []byte, most int) (token.Tokens, error) {
 			}
 		}
 	}
+}
+
+// emptyLines returns the line that is one empty line too many in a row, or 0.
+func emptyLines(data []byte) int {
+	line, empty := 1, 0
+	for i, c := range data {
+		switch {
+		case c == '\n' && i > 0 && data[i-1] == '\r', c == ' ', c == '\t':
+		case c == '\n', c == '\r':
+			if empty++; empty > mostEmpty+1 { // the first ends a line that is not
+				return line
+			}
+			line++
+		default:
+			empty = 0
+		}
+	}
+	return 0
 }
 
 // nesting follows what holds the place that a scan is at.

@@ -31,7 +31,7 @@ func testPages(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *browsertest.Browser){
 		"live": testLive, "table": testTable, "details": testDetails, "hostile": testHostile, "reconnect": testReconnect, "history": testHistory,
 		"alerts": testAlerts, "nothing": testNothingKept, "login": testLogin, "phone": testPhone, "dark": testDark, "hosts": testHosts, "many": testMany,
-		"devices": testDevices, "places": testPlaces, "again": testHistoryAgain,
+		"devices": testDevices, "places": testPlaces, "proxy": testPlacesByProxy, "again": testHistoryAgain,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, browser) })
 	}

@@ -1,8 +1,13 @@
 package web_test
 
 import (
+	"fmt"
 	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -28,17 +33,6 @@ func testPlaces(t *testing.T, browser *browsertest.Browser) {
 		b.Until(`document.body.dataset.state === "up" && ` + rows + `.length > 5`)
 		tabs = append(tabs, b)
 	}
-	live := func(tabs []*browsertest.Tab) (n int) {
-		for _, b := range tabs {
-			switch got := b.Text("#state"); {
-			case strings.Contains(got, "live since"):
-				n++
-			case !strings.Contains(got, "too many pages are open"):
-				t.Logf("a page says %q", got)
-			}
-		}
-		return n
-	}
 	waitFor(t, "four pages have a stream", func() bool { return live(tabs) == 4 })
 	h.while(func() { load = 77.25 })
 	for _, b := range tabs {
@@ -50,6 +44,42 @@ func testPlaces(t *testing.T, browser *browsertest.Browser) {
 		b.Do(chromedp.Navigate(m.url("/nothing")))
 	}
 	waitFor(t, "all that are left have a stream", func() bool { return live(tabs[4:]) == 3 })
+}
+
+// testPlacesByProxy comes by TLS to a reverse proxy: if that does not speak HTTP/2, there are
+// no more connections than without TLS, and a stream takes a place.
+func testPlacesByProxy(t *testing.T, browser *browsertest.Browser) {
+	m := newMonitor(t, &hypervisor{processes: 5}, func(m *monitor) { m.config.Interval = 200 * time.Millisecond })
+	for _, http2 := range []bool{false, true} {
+		proxy := httptest.NewUnstartedServer(&httputil.ReverseProxy{
+			Rewrite:  func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: m.at}) },
+			ErrorLog: log.New(io.Discard, "", 0),
+		})
+		proxy.Config.ErrorLog = log.New(io.Discard, "", 0)
+		proxy.EnableHTTP2 = http2
+		proxy.StartTLS()
+		t.Cleanup(func() {
+			proxy.CloseClientConnections() // of streams, which do not end by themselves
+			proxy.Close()
+		})
+		taken := map[bool]int{false: 1, true: 0}[http2]
+		b := browser.Open(t, proxy.URL, browsertest.Look{Wide: 800, High: 600})
+		b.Until(`document.querySelector("#state").innerText.startsWith("live since")`)
+		b.Until(fmt.Sprintf(`(navigator.locks.query().then(q => (window.taken = q.held.length)), window.taken === %d)`, taken))
+	}
+}
+
+// live is how many pages have a stream.
+func live(tabs []*browsertest.Tab) (n int) {
+	for _, b := range tabs {
+		switch got := b.Text("#state"); {
+		case strings.Contains(got, "live since"):
+			n++
+		case !strings.Contains(got, "too many pages are open"):
+			b.Logf("a page says %q", got)
+		}
+	}
+	return n
 }
 
 func waitFor(t *testing.T, what string, so func() bool) {

@@ -6,11 +6,18 @@ const patience = 30_000; // a hidden page stops listening after so long
 const pace = 2000; // of a page that asks because it gets no stream
 const places = 4; // that streams may take of a browser's six connections
 
-// place takes a place for a stream until signal aborts. Without TLS a browser opens six
+// few says whether the browser opens few connections to the server: by HTTP/1.1, which is what
+// there is without TLS, and by TLS to some reverse proxies.
+function few() {
+  const over = performance.getEntriesByType("navigation")[0]?.nextHopProtocol;
+  return over ? over.startsWith("http/1") : location.protocol === "http:";
+}
+
+// place takes a place for a stream until signal aborts. By HTTP/1.1 a browser opens six
 // connections to a server, for all of its pages: streams must not take all of them, or the
 // next page does not even load. It is false if other pages have all places.
 async function place(signal) {
-  if (location.protocol !== "http:" || !navigator.locks) return true;
+  if (!few() || !navigator.locks) return true;
   for (let n = 0; n < places; n++) {
     const taken = await new Promise((told) => {
       const held = (lock) => {
