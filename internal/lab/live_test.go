@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,12 +29,29 @@ import (
 // The test binary is the program too: started with a command's name, it is sarn.
 // Labs start it as their controllers and agents.
 func TestMain(m *testing.M) {
+	if os.Getenv("SARN_LAB_FIRST_THREAD_ENDS") != "" {
+		endFirstThread()
+	}
 	if len(os.Args) > 1 && !strings.HasPrefix(os.Args[1], "-") {
 		os.Exit(cli.Run(context.Background(), os.Args[1:], cli.State{
 			In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Version: "test",
 		}))
 	}
 	goleak.VerifyTestMain(m)
+}
+
+// endFirstThread ends the thread that it is on, if that is the process's first, and leaves
+// another until standard input ends.
+func endFirstThread() {
+	runtime.LockOSThread()
+	if unix.Gettid() != os.Getpid() { // a program begins on its first thread
+		fmt.Println(syscall.Exec("/proc/self/exe", os.Args, os.Environ()))
+	}
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
+	_, _, _ = unix.Syscall(unix.SYS_EXIT, 0, 0, 0) // not Raw: others take over its part in running goroutines
 }
 
 // runDir is in the /run that netnstest gives each test, under a name that no mount of

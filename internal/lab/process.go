@@ -78,7 +78,7 @@ func (l *Lab) launch(c command) error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
-	_, began, err := processStat(cmd.Process.Pid)
+	began, _, err := processStat(cmd.Process.Pid)
 	if err == nil {
 		err = os.WriteFile(l.path("pids", name), fmt.Appendf(nil, "%d %s\n", cmd.Process.Pid, began), 0o644)
 	}
@@ -116,22 +116,24 @@ func (l *Lab) processes() ([]process, error) {
 // alive reports whether the process runs. One that has ended but whose parent has not
 // looked yet (a zombie) does not.
 func (p process) alive() bool {
-	state, began, err := processStat(p.pid)
-	return err == nil && began == p.began && state != "Z" && state != "X"
+	began, running, err := processStat(p.pid)
+	return err == nil && began == p.began && running
 }
 
-// processStat returns a process's state and the time it began: proc_pid_stat(5).
-func processStat(pid int) (state, began string, err error) {
+// processStat returns the time a process began and whether it runs: proc_pid_stat(5).
+func processStat(pid int) (began string, running bool, err error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return "", "", err
+		return "", false, err
 	}
 	// The program's name stands in parentheses and may hold anything.
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	if len(fields) < 20 {
-		return "", "", fmt.Errorf("process %d has a strange stat", pid)
+		return "", false, fmt.Errorf("process %d has a strange stat", pid)
 	}
-	return fields[0], fields[19], nil
+	// A zombie that is more than one thread is one whose first thread alone has ended.
+	state, threads := fields[0], fields[17]
+	return fields[19], state != "X" && (state != "Z" || threads != "1"), nil
 }
 
 func (p process) signal(s os.Signal) error {
@@ -188,7 +190,7 @@ func (l *Lab) everyProcess(namespaces map[string]bool) ([]process, error) {
 		if name == "" || pid == os.Getpid() {
 			continue
 		}
-		if _, began, err := processStat(pid); err == nil {
+		if began, _, err := processStat(pid); err == nil {
 			ps = append(ps, process{name, pid, began})
 		}
 	}
