@@ -3,12 +3,12 @@ package load
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -140,8 +140,8 @@ func tryRunWith(t *testing.T, address string, c Config, tests chan<- *Test) (*Re
 // quiet is for servers that would log what a test does to them.
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 
-// nobodyListens is an address that is taken until the test ends, and refuses connections.
-func nobodyListens(t testing.TB) string {
+// bound is a socket that has an address, taken until the test ends, and does not listen.
+func bound(t testing.TB) (fd int, at netip.AddrPort) {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -155,5 +155,13 @@ func nobodyListens(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port)
+	own := name.(*unix.SockaddrInet4)
+	return fd, netip.AddrPortFrom(netip.AddrFrom4(own.Addr), uint16(own.Port))
+}
+
+// nobodyListens is an address that is taken until the test ends, and refuses connections.
+func nobodyListens(t testing.TB) string {
+	t.Helper()
+	_, at := bound(t)
+	return at.String()
 }
